@@ -1,0 +1,105 @@
+"""What the CPU tests show, once more on a CUDA device: `make gpu` runs these.
+
+Tolerances are the ones of the CPU. bfloat16 is held to the table's own entry for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from librehps import LibreHPS
+from librehps.kernels.attention import attention
+from librehps.kernels.causal_conv1d import causal_conv1d
+from librehps.kernels.gated_delta_rule import gated_delta_rule
+from librehps.testing.tiny import make_tiny_checkpoint
+from librehps.testing.tolerances import relative_rms
+
+pytestmark = pytest.mark.gpu
+
+LENGTHS = [1, 2, 63, 64, 65, 127]
+TOTAL = sum(LENGTHS)
+
+
+@pytest.fixture(scope="module")
+def cu_seqlens() -> torch.Tensor:
+    return torch.tensor([0, *LENGTHS]).cumsum(0).to(torch.int32)
+
+
+@pytest.fixture(autouse=True)
+def exact_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep float32 products in float32: TF32 would hide real errors behind its own."""
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+
+
+def test_gated_delta_rule_and_its_gradients(cu_seqlens: torch.Tensor) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"q": (TOTAL, 2, 128), "k": (TOTAL, 2, 128), "v": (TOTAL, 4, 128)}
+    tensors = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    tensors["g"] = -torch.rand(TOTAL, 4, generator=generator)
+    tensors["beta"] = torch.rand(TOTAL, 4, generator=generator)
+    weight = torch.randn(TOTAL, 4, 128, generator=generator)
+
+    def run(device: str) -> dict[str, torch.Tensor]:
+        leaves = {k: t.to(device).requires_grad_() for k, t in tensors.items()}
+        out, state = gated_delta_rule(**leaves, cu_seqlens=cu_seqlens.to(device))
+        (out * weight.to(device)).sum().backward()
+        grads = {f"d{k}": t.grad for k, t in leaves.items() if t.grad is not None}
+        return {k: t.detach().cpu() for k, t in {"out": out, "state": state, **grads}.items()}
+
+    expected, actual = run("cpu"), run("cuda")
+    assert set(actual) == {"out", "state", "dq", "dk", "dv", "dg", "dbeta"}
+    for name, value in expected.items():
+        assert relative_rms(actual[name], value) < 1e-5, name
+
+
+def test_convolution_and_attention(cu_seqlens: torch.Tensor) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x, weight = torch.randn(TOTAL, 96, generator=generator), torch.randn(96, 4, generator=generator)
+    expected, _ = causal_conv1d(x, weight, cu_seqlens=cu_seqlens, activation="silu")
+    actual, _ = causal_conv1d(
+        x.cuda(), weight.cuda(), cu_seqlens=cu_seqlens.cuda(), activation="silu"
+    )
+    assert relative_rms(actual.cpu(), expected) < 1e-5
+
+    q, k = torch.randn(TOTAL, 4, 64, generator=generator), torch.randn(TOTAL, 2, 64, generator=generator)
+    v = torch.randn(TOTAL, 2, 64, generator=generator)
+    results = {
+        device: attention(
+            *(t.to(device) for t in (q, k, v)),
+            cu_seqlens_q=cu_seqlens.to(device),
+            cu_seqlens_k=cu_seqlens.to(device),
+            causal=True,
+            scale=0.125,
+        ).cpu()
+        for device in ("cpu", "cuda")
+    }
+    assert relative_rms(results["cuda"], results["cpu"]) < 1e-5
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gpu") / "tiny"
+    make_tiny_checkpoint(folder)
+    return folder
+
+
+def test_scores_agree_with_the_cpu(checkpoint: Path) -> None:
+    generator = torch.Generator().manual_seed(2)
+    images = [torch.rand(3, 96, 64 + 32 * i, generator=generator) for i in range(5)]
+    prompts = [f"picture number {i}" for i in range(5)]
+
+    def means(device: str, dtype: str, *, deterministic: bool = False) -> torch.Tensor:
+        scorer = LibreHPS.from_pretrained(
+            checkpoint, device=device, dtype=dtype, deterministic=deterministic
+        )
+        scores = scorer.score_images(images=images, prompts=prompts)
+        return torch.tensor([score.overall.mean for score in scores])
+
+    expected = means("cpu", "float32")
+    assert relative_rms(means("cuda", "float32"), expected) < 1e-5
+    assert relative_rms(means("cuda", "bfloat16"), expected) < 5e-2
+    first = means("cuda", "bfloat16", deterministic=True)
+    assert torch.equal(first, means("cuda", "bfloat16", deterministic=True))

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from librehps.errors import ConfigError
+from librehps.registry import Registry
+
+
+@pytest.fixture
+def shapes() -> Registry[Callable[[], str]]:
+    registry: Registry[Callable[[], str]] = Registry("shape")
+    registry.register("circle")(lambda: "round")
+    registry.register("square")(lambda: "four corners")
+    return registry
+
+
+def test_register_hands_its_argument_back(shapes: Registry[Callable[[], str]]) -> None:
+    def triangle() -> str:
+        return "three corners"
+
+    assert shapes.register("triangle")(triangle) is triangle
+    assert shapes["triangle"] is triangle
+
+
+def test_names_come_in_the_order_of_registration(shapes: Registry[Callable[[], str]]) -> None:
+    assert list(shapes) == ["circle", "square"]
+    assert len(shapes) == 2
+    assert "circle" in shapes
+    assert "hexagon" not in shapes
+
+
+def test_a_taken_name_is_refused(shapes: Registry[Callable[[], str]]) -> None:
+    with pytest.raises(ConfigError, match="'circle' is already registered") as caught:
+        shapes.register("circle")(lambda: "again")
+    assert caught.value.code == "name_taken"
+    assert shapes["circle"]() == "round"
+
+
+def test_an_unknown_name_lists_the_known_ones(shapes: Registry[Callable[[], str]]) -> None:
+    with pytest.raises(ConfigError, match=r"did you mean 'circle'\? known: circle, square") as caught:
+        shapes["circel"]
+    assert caught.value.code == "name_unknown"
