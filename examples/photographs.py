@@ -1,6 +1,6 @@
 """Write a few real photographs to a folder: the sample pictures that scikit-image ships.
 
-    python examples/photographs.py FOLDER
+Usage: ``python examples/photographs.py FOLDER``
 """
 
 from __future__ import annotations

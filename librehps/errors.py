@@ -1,7 +1,7 @@
 """The errors that librehps raises on purpose.
 
-Each carries a stable ``code`` for programs and, where one input of several is at fault, the ``item``
-that names it. A message says what was found, what the limit is, and what to do.
+Each carries a stable ``code`` for programs and, where one input of several is at fault, the
+``item`` that names it. A message says what was found, what the limit is, and what to do.
 """
 
 from __future__ import annotations

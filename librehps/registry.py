@@ -33,7 +33,9 @@ class Registry(Generic[T]):
 
         def decorate(entry: T) -> T:
             if name in self._entries:
-                raise ConfigError(f"the {self.kind} {name!r} is already registered", code="name_taken")
+                raise ConfigError(
+                    f"the {self.kind} {name!r} is already registered", code="name_taken"
+                )
             self._entries[name] = entry
             return entry
 

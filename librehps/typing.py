@@ -31,7 +31,7 @@ else:
     except ModuleNotFoundError:
 
         class Float:
-            """Stands in for jaxtyping's type of the same name: ``Float[array, shape]`` is ``array``."""
+            """Stands in for jaxtyping's type: ``Float[array, shape]`` is ``array``."""
 
             def __class_getitem__(cls, item):
                 return item[0]

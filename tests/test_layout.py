@@ -1,4 +1,4 @@
-"""The layout tells the story: tests mirror the package, files stay short, and names mean something."""
+"""Tests mirror the package, files stay short, and names mean something."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ def test_every_test_file_mirrors_a_module() -> None:
     orphans: list[str] = []
     for path in TESTS.rglob("*.py"):
         inside = path.relative_to(TESTS)
-        if inside.parts[0] in LANES or inside.name in SPECIAL or not inside.name.startswith("test_"):
+        if (
+            inside.parts[0] in LANES
+            or inside.name in SPECIAL
+            or not inside.name.startswith("test_")
+        ):
             continue
         if not (PACKAGE / inside.parent / inside.name.removeprefix("test_")).is_file():
             orphans.append(relative(path))

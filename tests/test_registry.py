@@ -39,6 +39,8 @@ def test_a_taken_name_is_refused(shapes: Registry[Callable[[], str]]) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones(shapes: Registry[Callable[[], str]]) -> None:
-    with pytest.raises(ConfigError, match=r"did you mean 'circle'\? known: circle, square") as caught:
+    with pytest.raises(
+        ConfigError, match=r"did you mean 'circle'\? known: circle, square"
+    ) as caught:
         shapes["circel"]
     assert caught.value.code == "name_unknown"

@@ -64,7 +64,10 @@ def test_convolution_and_attention(cu_seqlens: torch.Tensor) -> None:
     )
     assert relative_rms(actual.cpu(), expected) < 1e-5
 
-    q, k = torch.randn(TOTAL, 4, 64, generator=generator), torch.randn(TOTAL, 2, 64, generator=generator)
+    q, k = (
+        torch.randn(TOTAL, 4, 64, generator=generator),
+        torch.randn(TOTAL, 2, 64, generator=generator),
+    )
     v = torch.randn(TOTAL, 2, 64, generator=generator)
     results = {
         device: attention(
