@@ -6,8 +6,6 @@ Each carries a stable ``code`` for programs and, where one input of several is a
 
 from __future__ import annotations
 
-from typing import Self
-
 
 class LibreHPSError(Exception):
     """Base of every error raised on purpose.
@@ -27,7 +25,7 @@ class LibreHPSError(Exception):
     def __str__(self) -> str:
         return self.message if self.item is None else f"{self.item}: {self.message}"
 
-    def at(self, item: str) -> Self:
+    def at(self, item: str) -> LibreHPSError:
         """Name the input at fault, keeping a name that is already there as the inner part."""
         self.item = item if self.item is None else f"{item} ({self.item})"
         return self
