@@ -1,0 +1,76 @@
+"""The one table of numerical tolerances, each with the worst case that was measured.
+
+A limit is the same on every machine: it does not know whether it runs in CI, and a test never
+writes its own. To add one, append an entry with what you measured and the test that checks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from librehps.typing import Tensor
+
+__all__ = ["TOLERANCES", "Tolerance", "relative_rms"]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """A limit on an error and the evidence for it.
+
+    Args:
+        name: What is compared, such as ``"packed_alone_float32"``.
+        limit: The largest error that passes; for most entries a relative RMS (see `relative_rms`).
+        measured: The worst error seen when the entry was written.
+        where: The test that checks it, and the case that gave ``measured``.
+    """
+
+    name: str
+    limit: float
+    measured: float
+    where: str
+
+
+def relative_rms(actual: Tensor, expected: Tensor) -> float:
+    """Return how far two tensors differ: ``rms(actual - expected) / rms(expected)``.
+
+    Computes in float64. Where ``expected`` is all zeros, the root mean square of the difference
+    itself is returned. A NaN or an infinity on either side gives infinity, so that no comparison
+    with a limit passes by accident.
+
+    Args:
+        actual: What is judged, of any shape and dtype.
+        expected: What it is judged by; the same shape.
+
+    Returns:
+        The relative error, a plain number; 0.0 for two empty tensors.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if actual.shape != expected.shape:
+        raise ValueError(f"shapes differ: {tuple(actual.shape)} and {tuple(expected.shape)}")
+    if expected.numel() == 0:
+        return 0.0
+    wanted = expected.detach().double().cpu()
+    difference = (actual.detach().double().cpu() - wanted).square().mean().sqrt().item()
+    scale = wanted.square().mean().sqrt().item()
+    error = difference / scale if scale > 0 else difference
+    return error if error < float("inf") else float("inf")
+
+
+_ENTRIES = (
+    Tolerance(
+        name="packed_alone_float32",
+        limit=1e-5,
+        measured=0.0,
+        where="tests/test_model.py: 30 mixed sequences packed in random order, head outputs",
+    ),
+    Tolerance(
+        name="checkpoint_hidden_float32",
+        limit=1e-5,
+        measured=0.0,
+        where="tests/parity/test_checkpoint.py: one folder loaded here and by transformers",
+    ),
+)
+
+TOLERANCES: dict[str, Tolerance] = {entry.name: entry for entry in _ENTRIES}
