@@ -1,0 +1,104 @@
+"""What the README and the docs show is run here, and what they link to exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import librehps
+from librehps.testing.tiny import make_tiny_checkpoint
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the README assumes it: two pictures, and a checkpoint under checkpoints/nano."""
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("readme")
+    Image.fromarray(data.coffee()).resize((150, 100)).save(folder / "coffee.png")
+    Image.fromarray(data.chelsea()).resize((150, 100)).save(folder / "cat.png")
+    make_tiny_checkpoint(folder / "checkpoints" / "nano")
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = [
+        target
+        for target in LINK.findall(page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
+def test_the_python_quickstarts_run_as_printed(number: int, working_folder: Path) -> None:
+    code = blocks(README, "python")[number]
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=working_folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip()
+
+
+def commands() -> list[str]:
+    quickstart = README.split("## Quickstart: command line")[1]
+    lines = [line for block in blocks(quickstart, "console") for line in block.splitlines()]
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ librehps")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_the_command_line_quickstart_runs_as_printed(command: str, working_folder: Path) -> None:
+    words = [
+        name
+        for word in shlex.split(command)
+        for name in (sorted(p.name for p in working_folder.glob(word)) if "*" in word else [word])
+    ]
+    run = subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=working_folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip()
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    for name in librehps.__all__:
+        value = getattr(librehps, name)
+        if isinstance(value, str):
+            continue
+        assert value.__doc__, name
+        for attribute, member in vars(value).items():
+            if not attribute.startswith("_") and callable(member):
+                assert member.__doc__, f"{name}.{attribute}"
+
+
+def test_importing_the_package_is_light() -> None:
+    code = (
+        "import sys, librehps; "
+        "heavy = {'torch', 'triton', 'transformers', 'numpy', 'PIL'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
