@@ -1,0 +1,86 @@
+"""Where a checkpoint lives: a folder here, or a Hugging Face id that is downloaded to the cache."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from librehps.errors import CheckpointError, ConfigError
+
+# Never pickles, never code: only what a checkpoint folder is made of.
+DOWNLOADED = ["*.json", "*.safetensors", "*.md"]
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+def find_checkpoint(
+    path_or_id: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """Return the folder of a checkpoint, downloading it if it is a Hugging Face id.
+
+    Args:
+        path_or_id: A folder, or ``"owner/name"``. A folder that is here wins.
+        revision: Branch, tag or commit of an id.
+        local_files_only: Take an id from the cache and never use the network.
+
+    Raises:
+        CheckpointError: Nothing is there (code ``ckpt_missing``), the hub does not hand it out
+            (``hub_unavailable``), or it is ``"nano"`` (``nano_not_bundled``).
+        ConfigError: A ``revision`` of a local folder (code ``revision_of_folder``).
+    """
+    folder = Path(path_or_id)
+    if os.fspath(path_or_id) and folder.is_dir():
+        if revision is not None:
+            raise ConfigError(
+                f"{folder} is a folder here and has no revision {revision!r}",
+                code="revision_of_folder",
+            )
+        return folder
+    name = os.fspath(path_or_id)
+    if name == "nano":
+        raise CheckpointError(
+            "this release does not carry the small trained model yet; make an untrained one with "
+            "'librehps init FOLDER --preset nano', or name a checkpoint folder",
+            code="nano_not_bundled",
+        )
+    if folder.is_file():
+        raise CheckpointError(
+            f"{name} is a file; a checkpoint is the folder that holds config.json",
+            code="ckpt_missing",
+        )
+    if not isinstance(path_or_id, str) or not _HUB_ID.fullmatch(name):
+        raise CheckpointError(
+            f"there is no folder {name}, and it is no Hugging Face id (owner/name) either",
+            code="ckpt_missing",
+        )
+    return _download(name, revision=revision, local_files_only=local_files_only)
+
+
+def _download(name: str, *, revision: str | None, local_files_only: bool) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
+
+    try:
+        folder = huggingface_hub.snapshot_download(
+            name,
+            revision=revision,
+            local_files_only=local_files_only,
+            allow_patterns=DOWNLOADED,
+        )
+    # OSError covers the disk, and the network in every client library that the hub's has used.
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        at = "" if revision is None else f" at revision {revision!r}"
+        where = "in the local cache" if local_files_only else "on Hugging Face"
+        reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise CheckpointError(
+            f"there is no folder {name} here, and {name}{at} was not found {where}: {reason[0]}",
+            code="hub_unavailable",
+        ) from error
+    return Path(folder)
