@@ -1,0 +1,151 @@
+"""What every registered head, pooling and token mixer must pass; run them over your own as well.
+
+Each ``check_*`` raises ``AssertionError`` with a sentence when the part breaks its contract.
+"""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from torch import nn
+
+from librehps.heads.pooling import Pooling
+from librehps.heads.protocol import AXES, Head
+from librehps.modeling.config import Qwen3_5TextConfig
+from librehps.modeling.mixer import MIXERS
+from librehps.testing.tolerances import TOLERANCES, relative_rms
+from librehps.typing import Tensor
+
+__all__ = ["check_head", "check_mixer", "check_pooling"]
+
+_WIDTH = 16
+_LENGTHS = (5, 1, 70, 3)
+
+
+def _demand(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise AssertionError(sentence)
+
+
+def _demand_gradients(module: nn.Module, total: Tensor) -> None:
+    module.zero_grad()
+    total.backward()
+    for name, parameter in module.named_parameters():
+        grad = parameter.grad
+        _demand(grad is not None and bool(grad.isfinite().all()), f"{name} gets no gradient")
+    module.zero_grad()
+
+
+def check_head(head_type: type[Head], *, kind: str) -> None:
+    """Check a head: shapes, float32, empty batch, independence, gradients, config, save and load.
+
+    Args:
+        head_type: The class that is registered.
+        kind: The name it is registered under.
+    """
+    head = head_type.from_config({}, hidden_size=_WIDTH)
+    if not isinstance(head, nn.Module):
+        raise AssertionError("a head is an nn.Module")
+    _demand(set(head.axes) <= set(AXES), f"axes {head.axes} are not all in AXES")
+    pooled = torch.randn(6, _WIDTH, generator=torch.Generator().manual_seed(0))
+    out = head(pooled)
+    shape = (6, len(head.axes))
+    _demand(out.axes == head.axes, "the output names its axes as the head does")
+    _demand(tuple(out.mean.shape) == shape, f"mean has shape {tuple(out.mean.shape)}, not {shape}")
+    _demand(out.mean.dtype == torch.float32, f"mean is {out.mean.dtype}, not float32")
+    if out.sigma is not None:
+        _demand(tuple(out.sigma.shape) == shape, "sigma has the shape of mean")
+        _demand(bool((out.sigma > 0).all()), "sigma is positive")
+    _demand(
+        head(pooled.bfloat16()).mean.dtype == torch.float32, "computes in float32 from bfloat16"
+    )
+    _demand(head(pooled[:0]).mean.shape == (0, len(head.axes)), "an empty batch gives no rows")
+    alone = torch.cat([head(row[None]).mean for row in pooled])
+    limit = TOLERANCES["packed_alone_float32"].limit
+    _demand(relative_rms(out.mean, alone) <= limit, "a row does not depend on the others")
+
+    total = out.mean.sum() if out.sigma is None else out.mean.sum() + out.sigma.sum()
+    _demand_gradients(head, total)
+
+    config = json.loads(json.dumps(head.to_config()))
+    _demand(config.get("kind") == kind, f"to_config() says kind {config.get('kind')!r}")
+    again = head_type.from_config(config, hidden_size=_WIDTH)
+    if not isinstance(again, nn.Module):
+        raise AssertionError("a head is an nn.Module")
+    again.load_state_dict(head.state_dict())
+    _demand(torch.equal(again(pooled).mean, out.mean), "the rebuilt head scores the same")
+
+
+def check_pooling(pooling: Pooling) -> None:
+    """Check a pooling: shape, a convex mix of each sequence's own tokens, gradients.
+
+    Args:
+        pooling: The function that is registered.
+    """
+    hidden = torch.randn(sum(_LENGTHS), _WIDTH, generator=torch.Generator().manual_seed(0))
+    bounds = torch.tensor([0, *_LENGTHS]).cumsum(0)
+    marked = bounds[:-1] + torch.tensor(_LENGTHS) // 2
+    hidden.requires_grad_(True)
+    out = pooling(hidden, cu_seqlens=bounds.to(torch.int32), pooled_index=marked)
+    _demand(tuple(out.shape) == (len(_LENGTHS), _WIDTH), f"has shape {tuple(out.shape)}")
+    for n, part in enumerate(hidden.split(_LENGTHS)):
+        alone = pooling(
+            part.detach().clone(),
+            cu_seqlens=torch.tensor([0, len(part)], dtype=torch.int32),
+            pooled_index=marked[n : n + 1] - bounds[n],
+        )
+        _demand(torch.equal(alone[0], out[n]), f"sequence {n} depends on its neighbours")
+    (grad,) = torch.autograd.grad(out[2].sum(), hidden)
+    outside = torch.cat([grad[: bounds[2]], grad[bounds[3] :]])
+    _demand(bool((outside == 0).all()), "a gradient reaches another sequence")
+    inside = grad[bounds[2] : bounds[3]].sum(0)
+    _demand(
+        torch.allclose(inside, torch.ones(_WIDTH)), "the weights of a sequence's tokens sum to 1"
+    )
+
+
+def check_mixer(name: str, *, config: Qwen3_5TextConfig) -> None:
+    """Check a token mixer: causality, boundaries in a pack, hand-over of the state, gradients.
+
+    Args:
+        name: The name it is registered under in ``MIXERS``.
+        config: A small text config; its ``layer_types`` need not name the mixer.
+    """
+    mixer = MIXERS[name](config, layer_index=0, attn_impl="auto", kernel_impl="auto")
+    if not isinstance(mixer, nn.Module):
+        raise AssertionError("a token mixer is an nn.Module")
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in mixer.parameters():
+            parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
+    total, width = sum(_LENGTHS), config.hidden_size
+    x = torch.randn(total, width, generator=generator)
+    bounds = torch.tensor([0, *_LENGTHS]).cumsum(0)
+    places = torch.cat([torch.arange(length) for length in _LENGTHS])
+    angles = places[:, None] * torch.linspace(1.0, 0.01, config.rotary_dim // 2)
+    angles = torch.cat([angles, angles], dim=-1)
+    rotary = (angles.cos(), angles.sin())
+
+    def run(start: int, end: int, state: object = None) -> tuple[Tensor, object]:
+        here = torch.tensor([0, end - start], dtype=torch.int32)
+        part = (rotary[0][start:end], rotary[1][start:end])
+        return mixer(x[start:end], rotary=part, cu_seqlens=here, state=state, return_state=True)
+
+    limit = TOLERANCES["packed_alone_float32"].limit
+    packed, _ = mixer(x, rotary=rotary, cu_seqlens=bounds.to(torch.int32))
+    _demand(tuple(packed.shape) == (total, width), f"has shape {tuple(packed.shape)}")
+    for n, length in enumerate(_LENGTHS):
+        start = int(bounds[n])
+        alone, _ = run(start, start + length)
+        error = relative_rms(packed[start : start + length], alone)
+        _demand(error <= limit, f"sequence {n} in a pack differs from itself alone by {error:.1e}")
+    start, end = int(bounds[2]), int(bounds[3])
+    whole, _ = run(start, end)
+    for cut in (start + 1, start + 33, end - 1):
+        head, state = run(start, cut)
+        tail, _ = run(cut, end, state)
+        error = relative_rms(torch.cat([head, tail]), whole)
+        _demand(error <= limit, f"cut after {cut - start} tokens it differs by {error:.1e}")
+        _demand(relative_rms(head, whole[: cut - start]) <= limit, "a token sees the future")
+    _demand_gradients(mixer, packed.square().sum())

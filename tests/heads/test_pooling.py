@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from librehps.errors import ConfigError
+from librehps.heads import POOLINGS, pool
+from librehps.testing.contracts import check_pooling
+
+LENGTHS = [3, 1, 5]
+
+
+@pytest.fixture
+def pack() -> dict[str, torch.Tensor]:
+    hidden = torch.randn(sum(LENGTHS), 6, generator=torch.Generator().manual_seed(0))
+    cu_seqlens = torch.tensor([0, *LENGTHS]).cumsum(0).to(torch.int32)
+    return {
+        "hidden": hidden,
+        "cu_seqlens": cu_seqlens,
+        "pooled_index": cu_seqlens[:-1].long() + torch.tensor([1, 0, 3]),
+    }
+
+
+@pytest.mark.parametrize("name", list(POOLINGS))
+def test_every_registered_pooling_keeps_the_contract(name: str) -> None:
+    check_pooling(POOLINGS[name])
+
+
+def test_each_takes_the_right_tokens(pack: dict[str, torch.Tensor]) -> None:
+    hidden = pack["hidden"]
+    assert torch.equal(pool(**pack, pooling="last"), hidden[[2, 3, 8]])
+    assert torch.equal(pool(**pack, pooling="marked"), hidden[[1, 3, 7]])
+    expected = torch.stack([part.mean(0) for part in hidden.split(LENGTHS)])
+    torch.testing.assert_close(pool(**pack, pooling="mean"), expected)
+
+
+def test_mean_is_taken_in_float32(pack: dict[str, torch.Tensor]) -> None:
+    # In bfloat16 the sum would stop growing at 256.
+    ones = torch.ones(1000, 2, dtype=torch.bfloat16)
+    ends = torch.tensor([0, 1000])
+    out = pool(ones, cu_seqlens=ends, pooled_index=torch.tensor([0]), pooling="mean")
+    assert out.dtype == torch.float32
+    assert torch.equal(out, torch.ones(1, 2))
+
+
+def test_unknown_pooling_is_refused(pack: dict[str, torch.Tensor]) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'last'") as caught:
+        pool(**pack, pooling="lst")
+    assert caught.value.code == "name_unknown"
