@@ -1,0 +1,25 @@
+"""The Qwen3.5 backbone, written from scratch over packed sequences."""
+
+from librehps.modeling.backbone import BackboneOutput, Qwen3_5Backbone
+from librehps.modeling.config import Qwen3_5Config, Qwen3_5TextConfig, Qwen3_5VisionConfig
+from librehps.modeling.gated_attention import GatedAttention
+from librehps.modeling.gated_delta_net import GatedDeltaNet
+from librehps.modeling.mixer import MIXERS, TokenMixer
+from librehps.modeling.presets import PRESETS
+from librehps.modeling.state import AttentionState, BackboneState, GatedDeltaNetState
+
+__all__ = [
+    "Qwen3_5Backbone",
+    "Qwen3_5Config",
+    "Qwen3_5TextConfig",
+    "Qwen3_5VisionConfig",
+    "BackboneOutput",
+    "BackboneState",
+    "AttentionState",
+    "GatedDeltaNetState",
+    "MIXERS",
+    "GatedAttention",
+    "GatedDeltaNet",
+    "TokenMixer",
+    "PRESETS",
+]

@@ -1,0 +1,35 @@
+"""Vision into text: merged rows take the place of placeholder tokens."""
+
+from __future__ import annotations
+
+from librehps.errors import InputError
+from librehps.typing import Bool, Float, Tensor
+
+
+def fuse_vision(
+    embeddings: Float[Tensor, "T D"],
+    vision: Float[Tensor, "M D"] | None,
+    *,
+    placeholders: Bool[Tensor, " T"],
+) -> Float[Tensor, "T D"]:
+    """Replace the embeddings of the placeholders, in order, by the rows of ``vision``.
+
+    Args:
+        embeddings: Token embeddings of all sequences.
+        vision: Merged rows of all pictures, in the order of the sequences; cast to the dtype of
+            the embeddings.
+        placeholders: Which tokens stand for a row.
+
+    Raises:
+        InputError: There are not as many rows as placeholders (code ``vision_token_mismatch``).
+    """
+    num_placeholders = int(placeholders.sum())
+    num_rows = 0 if vision is None else vision.shape[0]
+    if num_placeholders != num_rows:
+        raise InputError(
+            f"the tokens have {num_placeholders} places for vision, but there are {num_rows} rows",
+            code="vision_token_mismatch",
+        )
+    if vision is None:
+        return embeddings
+    return embeddings.masked_scatter(placeholders[:, None], vision.to(embeddings.dtype))
