@@ -28,7 +28,7 @@ class Sample:
 
     input_ids: Int[Tensor, " T"]
     positions: Int[Tensor, "3 T"]
-    patches: Float[Tensor, "P 1536"] | None
+    patches: Float[Tensor, "P patch_dim"] | None
     grid_thw: Int[Tensor, "I 3"]
     pooled: int
 
@@ -80,7 +80,7 @@ class Batch:
     # Before cu_seqlens: the checker must know N when it comes to N+1.
     pooled_index: Int[Tensor, " N"]
     cu_seqlens: Int[Tensor, " N+1"]
-    patches: Float[Tensor, "P 1536"] | None
+    patches: Float[Tensor, "P patch_dim"] | None
     grid_thw: Int[Tensor, "I 3"]
     images_per_sequence: tuple[int, ...]
 

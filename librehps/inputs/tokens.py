@@ -105,6 +105,21 @@ class PromptTokenizer:
             raise ConfigError(f"the tokenizer has no token {token!r}", code="token_unknown")
         return token_id
 
+    def special_id(self, token: str) -> int:
+        """Return the id of an added token, one that no user text can give.
+
+        Raises:
+            ConfigError: There is no such token, or it is an ordinary one (code ``token_unknown``).
+        """
+        token_id = self.token_id(token)
+        if token_id not in self._added:
+            raise ConfigError(
+                f"{token!r} is an ordinary token, which any text can contain; a special one is "
+                "needed here",
+                code="token_unknown",
+            )
+        return token_id
+
     def encode_user(self, text: str) -> list[int]:
         """Tokenise text that nobody vouches for; the result holds no added token.
 
