@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from librehps.modeling.config import Qwen3_5TextConfig
 from librehps.registry import Registry
@@ -22,6 +22,7 @@ Rotary = tuple[Tensor, Tensor]
 """Cosines and sines of the rotary angles, each ``[T, R]`` in the dtype of the hidden states."""
 
 
+@runtime_checkable
 class TokenMixer(Protocol):
     """What a layer asks of its mixer. It must treat every packed sequence as if it were alone."""
 
@@ -50,6 +51,7 @@ class TokenMixer(Protocol):
         ...
 
 
+@runtime_checkable
 class MixerConstructor(Protocol):
     """What the registry holds: usually the mixer's class."""
 
