@@ -1,0 +1,95 @@
+"""Checks of op arguments: cheap, and without a device synchronisation."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from librehps.errors import InputError
+
+__all__ = ["check_boundaries", "check_float", "check_same_device", "check_shape", "compute_dtype"]
+
+
+def check_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
+    """Raise unless ``tensor`` has this shape; ``None`` stands for any size.
+
+    Raises:
+        InputError: It does not (code ``argument_shape``).
+    """
+    found = tuple(tensor.shape)
+    fits = len(found) == len(shape) and all(
+        wanted is None or size == wanted for size, wanted in zip(found, shape, strict=True)
+    )
+    if not fits:
+        text = ", ".join("any" if size is None else str(size) for size in shape)
+        raise InputError(
+            f"{name} has shape {list(found)}, expected [{text}]", code="argument_shape", item=name
+        )
+
+
+def check_float(**tensors: Tensor) -> None:
+    """Raise unless every tensor holds real floating point numbers.
+
+    Raises:
+        InputError: One does not (code ``argument_dtype``).
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise InputError(
+                f"{name} is {tensor.dtype}, expected a floating point dtype",
+                code="argument_dtype",
+                item=name,
+            )
+
+
+def check_same_device(**tensors: Tensor | None) -> None:
+    """Raise unless all tensors that are given are on one device.
+
+    Raises:
+        InputError: They are not (code ``argument_device``).
+    """
+    present = {name: tensor.device for name, tensor in tensors.items() if tensor is not None}
+    if len(set(present.values())) > 1:
+        places = ", ".join(f"{name} on {device}" for name, device in present.items())
+        raise InputError(f"tensors are on different devices: {places}", code="argument_device")
+
+
+def check_boundaries(name: str, boundaries: Tensor, tokens: int) -> None:
+    """Raise unless ``boundaries`` are cumulative sequence lengths: 0 < ... < ``tokens``.
+
+    The values are looked at only on the CPU, where that costs nothing.
+
+    Raises:
+        InputError: Code ``boundaries`` for wrong values, ``argument_shape`` or ``argument_dtype``.
+    """
+    if boundaries.dtype not in (torch.int32, torch.int64):
+        raise InputError(
+            f"{name} is {boundaries.dtype}, expected int32 or int64",
+            code="argument_dtype",
+            item=name,
+        )
+    if boundaries.dim() != 1 or boundaries.numel() < 2:
+        raise InputError(
+            f"{name} has shape {list(boundaries.shape)}, expected [N + 1] with N >= 1",
+            code="argument_shape",
+            item=name,
+        )
+    if boundaries.device.type != "cpu":
+        return
+    values: list[int] = boundaries.tolist()
+    rising = all(low < high for low, high in pairwise(values))
+    if values[0] != 0 or values[-1] != tokens or not rising:
+        raise InputError(
+            f"{name} must rise strictly from 0 to {tokens}, the number of tokens; got "
+            f"{values if len(values) <= 16 else [*values[:8], '...', *values[-7:]]}",
+            code="boundaries",
+            item=name,
+        )
+
+
+def compute_dtype(*tensors: Tensor) -> torch.dtype:
+    """Return float64 if any tensor is float64, else float32: what reductions and states use."""
+    wide = any(tensor.dtype == torch.float64 for tensor in tensors)
+    return torch.float64 if wide else torch.float32

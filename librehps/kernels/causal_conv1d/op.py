@@ -1,0 +1,86 @@
+"""Causal depthwise convolution: argument checks and choice of implementation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from librehps.errors import ConfigError, InputError
+from librehps.kernels.arguments import (
+    check_boundaries,
+    check_float,
+    check_same_device,
+    check_shape,
+)
+from librehps.kernels.backend import choose_kernels
+from librehps.kernels.causal_conv1d.torch_shifted import causal_conv1d_torch
+from librehps.typing import Float, Int, Tensor
+
+__all__ = ["causal_conv1d", "check_arguments"]
+
+
+def causal_conv1d(
+    x: Float[Tensor, "T C"],
+    weight: Float[Tensor, "C W"],
+    *,
+    cu_seqlens: Int[Tensor, " N_plus_1"],
+    initial_state: Float[Tensor, "N C W_minus_1"] | None = None,
+    activation: Literal["silu"] | None = None,
+    impl: str = "auto",
+) -> tuple[Float[Tensor, "T C"], Float[Tensor, "N C W_minus_1"]]:
+    """Convolve every channel of every sequence with its own taps, looking back only.
+
+    ``y_t = act(sum_w weight[:, w] * x_{t - W + 1 + w})``: the last tap meets the current token.
+    Columns before a sequence come from ``initial_state`` and are zero without one; sequences never
+    see each other. Sums in float32 (float64 if an argument is float64), returns ``x.dtype``.
+
+    Args:
+        x: Packed tokens.
+        weight: Taps per channel, ``W >= 2``.
+        cu_seqlens: Where sequences begin and end, int32 or int64.
+        initial_state: The ``W - 1`` columns before each sequence, oldest first, before the
+            activation; this is what an earlier call returned.
+        activation: ``"silu"`` or ``None``.
+        impl: ``"auto"``, ``"triton"`` or ``"torch"``.
+
+    Returns:
+        ``(y, final_state)``: the final state has ``x.dtype``.
+
+    Raises:
+        InputError: Shapes, dtypes, devices or boundaries do not fit.
+        ConfigError: Unknown activation (code ``activation_unknown``).
+        BackendError: ``impl`` is not available here.
+    """
+    check_arguments(
+        x, weight, cu_seqlens=cu_seqlens, initial_state=initial_state, activation=activation
+    )
+    choose_kernels(impl, x.device)
+    return causal_conv1d_torch(
+        x, weight, cu_seqlens=cu_seqlens, initial_state=initial_state, activation=activation
+    )
+
+
+def check_arguments(
+    x: Tensor,
+    weight: Tensor,
+    *,
+    cu_seqlens: Tensor,
+    initial_state: Tensor | None,
+    activation: str | None,
+) -> None:
+    """Raise a typed error for arguments that `causal_conv1d` cannot take."""
+    check_float(x=x, weight=weight)
+    check_shape("x", x, (None, None))
+    check_shape("weight", weight, (x.shape[1], None))
+    check_same_device(x=x, weight=weight, cu_seqlens=cu_seqlens, initial_state=initial_state)
+    check_boundaries("cu_seqlens", cu_seqlens, x.shape[0])
+    if weight.shape[1] < 2:
+        raise InputError("weight needs at least 2 taps", code="argument_shape", item="weight")
+    if initial_state is not None:
+        check_float(initial_state=initial_state)
+        shape = (cu_seqlens.numel() - 1, x.shape[1], weight.shape[1] - 1)
+        check_shape("initial_state", initial_state, shape)
+    if activation not in (None, "silu"):
+        raise ConfigError(
+            f"no activation is called {activation!r}; known: 'silu' or None",
+            code="activation_unknown",
+        )

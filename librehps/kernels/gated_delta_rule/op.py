@@ -1,0 +1,130 @@
+"""The gated delta rule: argument checks and choice of implementation."""
+
+from __future__ import annotations
+
+from librehps.errors import ConfigError, InputError
+from librehps.kernels.arguments import (
+    check_boundaries,
+    check_float,
+    check_same_device,
+    check_shape,
+)
+from librehps.kernels.backend import choose_kernels
+from librehps.kernels.gated_delta_rule.torch_chunked import gated_delta_rule_torch
+from librehps.typing import Float, Int, Tensor
+
+__all__ = ["check_arguments", "gated_delta_rule"]
+
+
+def gated_delta_rule(
+    q: Float[Tensor, "T HK K"],
+    k: Float[Tensor, "T HK K"],
+    v: Float[Tensor, "T HV V"],
+    g: Float[Tensor, "T HV"],
+    beta: Float[Tensor, "T HV"],
+    *,
+    cu_seqlens: Int[Tensor, " N_plus_1"],
+    initial_state: Float[Tensor, "N HV K V"] | None = None,
+    normalize_qk: bool = True,
+    chunk_size: int = 64,
+    impl: str = "auto",
+) -> tuple[Float[Tensor, "T HV V"], Float[Tensor, "N HV K V"]]:
+    """Write to and read from a decaying key-value memory, token by token.
+
+    Per value head, with the state ``S`` of shape [K, V]::
+
+        S   <- exp(g_t) S
+        u_t  = beta_t (v_t - Sᵀ k_t)
+        S   <- S + k_t u_tᵀ
+        o_t  = Sᵀ q_t
+
+    Value head ``j`` uses key head ``j // (HV / HK)``. Queries are scaled by ``K ** -0.5`` after the
+    normalisation. Everything inside is float32, or float64 if an input is float64. Every input
+    has a gradient; a second derivative is not defined.
+
+    Args:
+        q: Queries of all sequences, packed.
+        k: Keys.
+        v: Values; ``HV`` is a multiple of ``HK``.
+        g: Logarithm of the decay per step, at most 0.
+        beta: Rate of writing, in [0, 1].
+        cu_seqlens: Where sequences begin and end, int32 or int64; no sequence is empty.
+        initial_state: The memory before each sequence, zeros without it; float32 or float64.
+        normalize_qk: Divide queries and keys by ``sqrt(sum(x²) + 1e-6)`` first.
+        chunk_size: Tokens per chunk of the parallel form: 16, 32, 64 or 128. It changes the
+            speed and the rounding, not the meaning.
+        impl: ``"auto"``, ``"triton"`` or ``"torch"``.
+
+    Returns:
+        ``(o, final_state)``: ``o`` in ``v.dtype``, the state in float32, or in float64
+        for float64 inputs.
+
+    Raises:
+        InputError: Shapes, dtypes, devices or boundaries do not fit.
+        ConfigError: ``chunk_size`` is not supported (code ``chunk_size``).
+        BackendError: ``impl`` is not available here.
+
+    References:
+        Yang, Kautz, Hatamizadeh, Gated Delta Networks: Improving Mamba2 with Delta
+        Rule, section 3.3.
+    """
+    check_arguments(
+        q,
+        k,
+        v,
+        g=g,
+        beta=beta,
+        cu_seqlens=cu_seqlens,
+        initial_state=initial_state,
+        chunk_size=chunk_size,
+    )
+    choose_kernels(impl, q.device)
+    return gated_delta_rule_torch(
+        q,
+        k,
+        v,
+        g,
+        beta,
+        cu_seqlens=cu_seqlens,
+        initial_state=initial_state,
+        normalize_qk=normalize_qk,
+        chunk_size=chunk_size,
+    )
+
+
+def check_arguments(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    g: Tensor,
+    beta: Tensor,
+    cu_seqlens: Tensor,
+    initial_state: Tensor | None,
+    chunk_size: int,
+) -> None:
+    """Raise a typed error for arguments that `gated_delta_rule` cannot take."""
+    check_float(q=q, k=k, v=v, g=g, beta=beta)
+    check_shape("q", q, (None, None, None))
+    check_shape("k", k, tuple(q.shape))
+    check_shape("v", v, (q.shape[0], None, None))
+    check_shape("g", g, (v.shape[0], v.shape[1]))
+    check_shape("beta", beta, (v.shape[0], v.shape[1]))
+    check_same_device(
+        q=q, k=k, v=v, g=g, beta=beta, cu_seqlens=cu_seqlens, initial_state=initial_state
+    )
+    check_boundaries("cu_seqlens", cu_seqlens, q.shape[0])
+    if q.shape[1] == 0 or v.shape[1] % q.shape[1]:
+        raise InputError(
+            f"{v.shape[1]} value heads cannot share {q.shape[1]} key heads equally",
+            code="argument_shape",
+            item="v",
+        )
+    if initial_state is not None:
+        check_float(initial_state=initial_state)
+        shape = (cu_seqlens.numel() - 1, v.shape[1], q.shape[2], v.shape[2])
+        check_shape("initial_state", initial_state, shape)
+    if chunk_size not in (16, 32, 64, 128):
+        raise ConfigError(
+            f"chunk_size is {chunk_size}; expected 16, 32, 64 or 128", code="chunk_size"
+        )

@@ -1,0 +1,53 @@
+"""Definition of the gated delta rule, token by token."""
+
+from __future__ import annotations
+
+import torch
+
+from librehps.kernels.arguments import compute_dtype
+from librehps.typing import Float, Int, Tensor
+
+__all__ = ["NORM_EPS", "gated_delta_rule_reference"]
+
+# Added to the sum of squares of a query or key before the inverse square root.
+NORM_EPS = 1e-6
+
+
+def gated_delta_rule_reference(
+    q: Float[Tensor, "T HK K"],
+    k: Float[Tensor, "T HK K"],
+    v: Float[Tensor, "T HV V"],
+    g: Float[Tensor, "T HV"],
+    beta: Float[Tensor, "T HV"],
+    *,
+    cu_seqlens: Int[Tensor, " N_plus_1"],
+    initial_state: Float[Tensor, "N HV K V"] | None = None,
+    normalize_qk: bool = True,
+) -> tuple[Float[Tensor, "T HV V"], Float[Tensor, "N HV K V"]]:
+    """Run the recurrence one token at a time; see `librehps.kernels.gated_delta_rule`."""
+    dtype = compute_dtype(q, k, v, g, beta)
+    group = v.shape[1] // q.shape[1]
+    # Value head j reads key head j // group.
+    queries, keys = (x.to(dtype).repeat_interleave(group, dim=1) for x in (q, k))
+    values, decay, rate = v.to(dtype), g.to(dtype).exp(), beta.to(dtype)
+    if normalize_qk:
+        queries, keys = (
+            x * (x.square().sum(dim=-1, keepdim=True) + NORM_EPS).rsqrt() for x in (queries, keys)
+        )
+    queries = queries * q.shape[-1] ** -0.5
+    bounds: list[int] = cu_seqlens.tolist()
+    outputs: list[Tensor] = []
+    states: list[Tensor] = []
+    for index in range(len(bounds) - 1):
+        if initial_state is None:
+            state = values.new_zeros(v.shape[1], k.shape[-1], v.shape[-1])
+        else:
+            state = initial_state[index].to(dtype)
+        for t in range(bounds[index], bounds[index + 1]):
+            state = decay[t, :, None, None] * state
+            stored = torch.einsum("hkv,hk->hv", state, keys[t])
+            update = rate[t, :, None] * (values[t] - stored)
+            state = state + keys[t, :, :, None] * update[:, None, :]
+            outputs.append(torch.einsum("hkv,hk->hv", state, queries[t]))
+        states.append(state)
+    return torch.stack(outputs).to(v.dtype), torch.stack(states)

@@ -1,0 +1,38 @@
+"""Zero-centred RMS norm: argument checks and choice of implementation."""
+
+from __future__ import annotations
+
+from librehps.kernels.arguments import check_float, check_same_device, check_shape
+from librehps.kernels.backend import choose_kernels
+from librehps.kernels.rms_norm.torch_rms_norm import rms_norm_torch
+from librehps.typing import Float, Tensor
+
+__all__ = ["rms_norm"]
+
+
+def rms_norm(
+    x: Float[Tensor, "... D"], weight: Float[Tensor, " D"], *, eps: float, impl: str = "auto"
+) -> Float[Tensor, "... D"]:
+    """Normalise the last dimension to unit root mean square and scale it by ``1 + weight``.
+
+    ``y = x / sqrt(mean(x²) + eps) * (1 + weight)``. Computes in float32 (float64 if an argument is
+    float64) and casts back to ``x.dtype`` once, at the end.
+
+    Args:
+        x: Hidden states.
+        weight: Offset of the scale from one.
+        eps: Added to the mean of squares.
+        impl: ``"auto"``, ``"triton"`` or ``"torch"``.
+
+    Returns:
+        A tensor like ``x``.
+
+    Raises:
+        InputError: Shapes, dtypes or devices do not fit.
+        BackendError: ``impl`` is not available here.
+    """
+    check_float(x=x, weight=weight)
+    check_shape("weight", weight, (x.shape[-1],))
+    check_same_device(x=x, weight=weight)
+    choose_kernels(impl, x.device)
+    return rms_norm_torch(x, weight, eps=eps)
