@@ -143,20 +143,29 @@ def _to_srgb(colours: Image.Image, profile: object, notes: list[str]) -> Image.I
         if _PROFILE_SPACES[chosen.mode] != space:
             notes.append(f"ICC profile for {space} ignored: the pixels are {colours.mode}")
             return plain
+        # The optimised transform of a grey curve is off by up to 10 levels in the dark; an exact
+        # one is slow, so it is applied to each of the 256 levels once.
+        flags = ImageCms.Flags.NOOPTIMIZE if space == "GRAY" else ImageCms.Flags.NONE
         transform = ImageCms.buildTransform(
-            source, ImageCms.createProfile("sRGB"), chosen.mode, "RGB"
+            source, ImageCms.createProfile("sRGB"), chosen.mode, "RGB", flags=flags
         )
         if space == "RGB":
             probe = Image.fromarray(_PROBE)
             moved = np.asarray(transform.apply(probe)).astype(int) - _PROBE
             if np.abs(moved).max() <= _SAME_AS_SRGB:
                 return plain
-        converted = transform.apply(chosen)
+        converted = _by_level(chosen, transform) if space == "GRAY" else transform.apply(chosen)
     except Exception:  # a hostile profile may raise anything; the picture itself is fine
         notes.append("ICC profile ignored: it is damaged")
         return plain
     notes.append("colours converted to sRGB from the embedded ICC profile")
     return converted
+
+
+def _by_level(grey: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    levels = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    table = np.asarray(transform.apply(levels))[0]
+    return Image.fromarray(table[np.asarray(grey)])
 
 
 def _orientation(picture: Image.Image, notes: list[str]) -> int:
