@@ -181,8 +181,11 @@ def _read(text: str) -> Tokenizer:
     """
     try:
         tokenizer = Tokenizer.from_str(text)
-    # The Rust side raises plain Exception for whatever it does not like about a file.
-    except Exception as error:
+    # The Rust side raises plain Exception for whatever it does not like about a file, and for what
+    # it did not expect a panic, whose class derives from BaseException and cannot be imported.
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise CheckpointError(
             f"this is not a tokenizer.json that can be used ({error})", code="tokenizer_damaged"
         ) from error
