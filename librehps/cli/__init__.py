@@ -1,0 +1,1 @@
+"""The ``librehps`` command: one file per verb. Results go to stdout, everything else to stderr."""

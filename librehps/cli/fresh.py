@@ -1,0 +1,181 @@
+"""Makes what ``librehps init`` writes: a backbone with fresh heads, and its processor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from librehps.device import choose_dtype
+from librehps.errors import CheckpointError, ConfigError
+from librehps.heads import POOLINGS, MultiAxisHead
+from librehps.hub import find_checkpoint
+from librehps.inputs.byte_tokenizer import QWEN3_5_TOKEN_IDS, byte_level_tokenizer_json
+from librehps.inputs.processor import Processor
+from librehps.inputs.prompt import DEFAULT_TEMPLATE, PromptTemplate
+from librehps.inputs.resize import DEFAULT_BUDGET, PixelBudget
+from librehps.inputs.tokens import PromptTokenizer
+from librehps.model import PreferenceModel
+from librehps.modeling import PRESETS, Qwen3_5Backbone, Qwen3_5Config
+from librehps.modeling.checkpoint import read_json
+from librehps.processing import make_processor
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """What the new checkpoint shall be like, whatever its weights come from.
+
+    Args:
+        axes: What the head scores.
+        pooling: What the head reads.
+        dtype: Of the backbone's weights.
+        seed: Of everything that is drawn.
+        template: What surrounds the prompt and the image.
+        budget: How large an image enters the model.
+    """
+
+    axes: tuple[str, ...]
+    pooling: str
+    dtype: torch.dtype
+    seed: int
+    template: PromptTemplate
+    budget: PixelBudget
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        axes: Sequence[str] = ("overall", "alignment", "coherence", "style"),
+        pooling: str = "last",
+        dtype: str = "bfloat16",
+        seed: int = 0,
+        min_pixels: int = DEFAULT_BUDGET.min_pixels,
+        max_pixels: int = DEFAULT_BUDGET.max_pixels,
+        template: Path | None = None,
+    ) -> Fresh:
+        """Check what was asked for, before anything is read or drawn.
+
+        Raises:
+            ConfigError: A name that means nothing, or bounds that contradict each other.
+        """
+        # A throw-away head: its own checks say what is wrong with the axes.
+        MultiAxisHead(hidden_size=1, axes=axes)
+        _ = POOLINGS[pooling]
+        return cls(
+            axes=tuple(axes),
+            pooling=pooling,
+            dtype=choose_dtype(dtype, torch.device("cpu")),
+            seed=seed,
+            template=DEFAULT_TEMPLATE if template is None else read_template(template),
+            budget=PixelBudget(min_pixels=min_pixels, max_pixels=max_pixels),
+        )
+
+    def from_preset(
+        self, name: str, *, tokenizer: Path | None = None
+    ) -> tuple[PreferenceModel, Processor]:
+        """Draw a model of a known size; its memory is that of its weights, once.
+
+        Args:
+            name: A name in ``PRESETS``.
+            tokenizer: A ``tokenizer.json``; without one every byte is a token.
+
+        Raises:
+            ConfigError: No such preset (code ``preset_unknown``).
+            CheckpointError: The tokenizer is damaged, or belongs to another model.
+        """
+        if name not in PRESETS:
+            raise ConfigError(
+                f"no preset is called {name!r}; known: {', '.join(PRESETS)}", code="preset_unknown"
+            )
+        config = PRESETS[name]
+        words = (
+            PromptTokenizer.from_json(byte_level_tokenizer_json(token_ids(config)))
+            if tokenizer is None
+            else PromptTokenizer.from_file(tokenizer)
+        )
+        processor = self._processor(config, words)
+        generator = torch.Generator().manual_seed(self.seed)
+        with torch.device("meta"):
+            backbone = Qwen3_5Backbone(config)
+        # Cast while there is nothing to cast: the weights are drawn in their final format.
+        backbone = backbone.cast_(self.dtype).to_empty(device="cpu")
+        backbone.reset_parameters(generator)
+        heads = {"multi_axis": self._head(config, generator)}
+        return PreferenceModel(backbone, heads, pooling=self.pooling, trained=False), processor
+
+    def from_weights(
+        self, path_or_id: str, *, revision: str | None = None, local_files_only: bool = False
+    ) -> tuple[PreferenceModel, Processor]:
+        """Put fresh heads on the backbone of a Qwen3.5 checkpoint.
+
+        Raises:
+            CheckpointError: The checkpoint is missing, damaged or not understood.
+        """
+        folder = find_checkpoint(path_or_id, revision=revision, local_files_only=local_files_only)
+        config = Qwen3_5Config.from_hf(read_json(folder, "config.json"))
+        words = PromptTokenizer.from_file(folder / "tokenizer.json")
+        processor = self._processor(config, words)
+        head = self._head(config, torch.Generator().manual_seed(self.seed))
+        loaded = PreferenceModel.from_pretrained(
+            folder, dtype=self.dtype, heads={"multi_axis": head}
+        )
+        model = PreferenceModel(loaded.model, loaded.heads, pooling=self.pooling, trained=False)
+        return model, processor
+
+    def _head(self, config: Qwen3_5Config, generator: torch.Generator) -> MultiAxisHead:
+        head = MultiAxisHead(hidden_size=config.text.hidden_size, axes=self.axes)
+        head.reset_parameters(generator)
+        return head
+
+    def _processor(self, config: Qwen3_5Config, tokenizer: PromptTokenizer) -> Processor:
+        return make_processor(config, tokenizer, template=self.template, budget=self.budget)
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to write where something is already.
+
+    Raises:
+        CheckpointError: It is a file or a folder that is not empty (code ``ckpt_would_overwrite``).
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise CheckpointError(
+            "there is something here already; name a new folder, or empty this one first",
+            code="ckpt_would_overwrite",
+            item=str(folder),
+        )
+
+
+def read_template(path: Path) -> PromptTemplate:
+    """Read a prompt template: JSON as in a checkpoint's config, or the text alone.
+
+    Raises:
+        ConfigError: There is no such text file (code ``template_missing``), or it is no template.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as text: {error}", code="template_missing"
+        ) from error
+    if path.suffix != ".json":
+        return PromptTemplate(text=text)
+    try:
+        mapping = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is not JSON: {error}", code="template_syntax") from error
+    if not isinstance(mapping, dict):
+        raise ConfigError(f"{path} must hold an object", code="template_syntax")
+    return PromptTemplate.from_dict(mapping)
+
+
+def token_ids(config: Qwen3_5Config) -> dict[str, int]:
+    """Return the ids of Qwen's control tokens for a preset.
+
+    The large presets share the published vocabulary. The small one has its own, in which the
+    control tokens keep their order and their distances.
+    """
+    shift = config.image_token_id - QWEN3_5_TOKEN_IDS["<|image_pad|>"]
+    return {token: token_id + shift for token, token_id in QWEN3_5_TOKEN_IDS.items()}

@@ -1,0 +1,338 @@
+"""The whole way of the data: images and prompts in, scores out. Everything else hangs off it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Literal, TypeVar, overload
+
+import torch
+
+from librehps.calibration import Calibrator, preference_probability
+from librehps.device import choose_device, choose_dtype
+from librehps.errors import ConfigError, InputError
+from librehps.heads import HeadOutput
+from librehps.hub import find_checkpoint
+from librehps.inputs.batch import Batch, Sample
+from librehps.inputs.image import ImageSource
+from librehps.inputs.pairing import ImageSources, Pair, Prompt, Prompts, as_list, pair
+from librehps.inputs.processor import Processor
+from librehps.model import PreferenceModel
+from librehps.processing import load_processor
+from librehps.results import AXIS_FIELDS, AxisScore, Comparison, Ranking, Score
+
+__all__ = ["LibreHPS"]
+
+DEFAULT_BATCH_TOKENS = 8192
+IMAGE_AXES = tuple(name for name in AXIS_FIELDS if name != "temporal")
+T = TypeVar("T")
+
+
+class LibreHPS:
+    """Scores images against prompts with a preference model.
+
+    Args:
+        model: What computes the scores. It is put in evaluation mode.
+        processor: What turns an image and a prompt into the model's input.
+        deterministic: Compute every image by itself: a score is then the same to the last bit
+            whatever else is scored with it. Otherwise it is the same within a stated tolerance.
+    """
+
+    def __init__(
+        self, model: PreferenceModel, processor: Processor, *, deterministic: bool = False
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.deterministic = deterministic
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_id: str | os.PathLike[str],
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        attn_impl: str = "auto",
+        kernel_impl: str = "auto",
+        backbone: str = "native",
+        revision: str | None = None,
+        local_files_only: bool = False,
+        deterministic: bool = False,
+    ) -> LibreHPS:
+        """Load a checkpoint.
+
+        Args:
+            path_or_id: A folder, or a Hugging Face id, which is downloaded to the cache.
+            device: ``"auto"`` is the first CUDA device, or the CPU.
+            dtype: ``"auto"`` is bfloat16 where the device multiplies it natively, or float32.
+            attn_impl: ``"auto"``, ``"sdpa"``, ``"eager"``, ``"fa4"`` or ``"fa2"``.
+            kernel_impl: ``"auto"``, ``"torch"`` or ``"triton"``.
+            backbone: ``"native"``, or ``"transformers"`` for the stock model under the same heads.
+            revision: Branch, tag or commit of a Hugging Face id.
+            local_files_only: Never use the network.
+            deterministic: See the class.
+
+        Raises:
+            CheckpointError: The checkpoint is missing, damaged or not understood.
+            ConfigError: A name that means nothing.
+            BackendError: A device or an implementation that is not available here.
+        """
+        folder = find_checkpoint(path_or_id, revision=revision, local_files_only=local_files_only)
+        place = choose_device(device)
+        model = PreferenceModel.from_pretrained(
+            folder,
+            device=place,
+            dtype=choose_dtype(dtype, place),
+            attn_impl=attn_impl,
+            kernel_impl=kernel_impl,
+            backbone=backbone,
+        )
+        return cls(model, load_processor(folder), deterministic=deterministic)
+
+    @property
+    def trained(self) -> bool:
+        """False when the checkpoint says that it was never trained: its scores mean nothing."""
+        return self.model.trained
+
+    def score_image(self, *, image: ImageSource, prompt: Prompt) -> Score:
+        """Score one image: a path, bytes, a Pillow image, an array or a tensor.
+
+        Raises:
+            InputError: The image or the prompt cannot be scored.
+        """
+        return self._score_all([Pair(image, prompt, "image", "prompt")])[0]
+
+    @overload
+    def score_images(
+        self,
+        *,
+        images: ImageSources,
+        prompts: Prompts,
+        progress: bool = False,
+        on_error: Literal["raise"] = "raise",
+        max_batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    ) -> list[Score]: ...
+
+    @overload
+    def score_images(
+        self,
+        *,
+        images: ImageSources,
+        prompts: Prompts,
+        progress: bool = False,
+        on_error: Literal["return"],
+        max_batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    ) -> list[Score | InputError]: ...
+
+    def score_images(
+        self,
+        *,
+        images: ImageSources,
+        prompts: Prompts,
+        progress: bool = False,
+        on_error: str = "raise",
+        max_batch_tokens: int = DEFAULT_BATCH_TOKENS,
+    ) -> list[Score] | list[Score | InputError]:
+        """Score images, in order, each against its prompt.
+
+        Images are decoded batch by batch: memory does not grow with the length of the list.
+
+        Args:
+            images: A list of what :meth:`score_image` takes, or a tensor ``[N, C, H, W]``.
+            prompts: One for all, or a list with one for each image.
+            progress: Show a bar on stderr.
+            on_error: ``"raise"`` stops at the first item that cannot be scored and names it;
+                ``"return"`` puts the error in its place and scores the others.
+            max_batch_tokens: Most tokens computed at a time; a longer item goes alone.
+
+        Returns:
+            A score for each image, or with ``on_error="return"`` the error where there is none.
+
+        Raises:
+            InputError: See ``on_error``; or the lists do not match (code ``length_mismatch``).
+            ConfigError: ``on_error`` is neither of the two (code ``on_error_unknown``).
+        """
+        if on_error not in ("raise", "return"):
+            raise ConfigError(
+                f"on_error is {on_error!r}; it must be 'raise' or 'return'", code="on_error_unknown"
+            )
+        pairs = pair(images, prompts)
+        with _progress_bar(len(pairs)) if progress else nullcontext(_ignore) as advance:
+            return list(
+                self._scores(
+                    pairs, strict=on_error == "raise", max_tokens=max_batch_tokens, advance=advance
+                )
+            )
+
+    def compare_images(
+        self,
+        *,
+        image_a: ImageSource,
+        image_b: ImageSource,
+        prompt: Prompt,
+        calibrator: Calibrator | None = None,
+        axis: str = "overall",
+    ) -> Comparison:
+        """Say which of two images a person would prefer, with a probability.
+
+        Args:
+            image_a: One image.
+            image_b: The other.
+            prompt: What both should show.
+            calibrator: Turns two scores into a probability. Without one it is the probability that
+                the difference of two normal variables with these means and sigmas is positive.
+            axis: The axis that decides.
+
+        Raises:
+            InputError: An image or the prompt cannot be scored.
+            ConfigError: The checkpoint does not score that axis (code ``axis_missing``).
+        """
+        self._check_axis(axis)
+        images = {"image_a": image_a, "image_b": image_b}
+        score_a, score_b = self._score_all(
+            [Pair(image, prompt, name, "prompt") for name, image in images.items()]
+        )
+        probability_a = preference_probability(
+            score_a.axis(axis), score_b.axis(axis), calibrator=calibrator
+        )
+        return Comparison(probability_a, score_a=score_a, score_b=score_b, axis=axis)
+
+    def rank_images(
+        self, *, images: ImageSources, prompt: Prompt, axis: str = "overall"
+    ) -> Ranking:
+        """Order the images of one prompt, best first; equal scores keep the order of the input.
+
+        Raises:
+            InputError: An image or the prompt cannot be scored.
+            ConfigError: The checkpoint does not score that axis (code ``axis_missing``).
+        """
+        self._check_axis(axis)
+        pairs = [
+            Pair(image, prompt, f"images[{index}]", "prompt")
+            for index, image in enumerate(as_list(images))
+        ]
+        return Ranking.of(self._score_all(pairs), axis=axis)
+
+    def _score_all(self, pairs: Sequence[Pair]) -> list[Score]:
+        """Score every pair, or raise the first error."""
+        found = self._scores(pairs, strict=True, max_tokens=DEFAULT_BATCH_TOKENS, advance=_ignore)
+        return [score for score in found if isinstance(score, Score)]
+
+    def _scores(
+        self,
+        pairs: Iterable[Pair],
+        *,
+        strict: bool,
+        max_tokens: int,
+        advance: Callable[[int], None],
+    ) -> Iterator[Score | InputError]:
+        """Prepare, pack and score pairs, lazily and in order; ``strict`` raises the first error."""
+        prepared = _checked(map(self._prepare, pairs), strict=strict)
+        for group in _groups(prepared, max_tokens):
+            yield from _checked(self._score_group(group), strict=strict)
+            advance(len(group))
+
+    def _prepare(self, one: Pair) -> _Ready | InputError:
+        """Turn a pair into a sequence of tokens and patches."""
+        try:
+            prepared = self.processor.prepare(one.image, one.prompt)
+        except InputError as error:
+            return one.name(error)
+        return _Ready(one, prepared.sample, prepared.notes)
+
+    def _score_group(self, group: Sequence[_Ready | InputError]) -> Iterator[Score | InputError]:
+        """Compute a group in one pass; the errors in it stay where they are."""
+        ready = [part for part in group if isinstance(part, _Ready)]
+        columns: dict[str, list[AxisNumbers]] = {}
+        if ready:
+            with torch.inference_mode():
+                batch = Batch.pack([part.sample for part in ready])
+                batch = batch.to(device=self.model.device, dtype=self.model.dtype)
+                columns = _by_axis(self.model(batch, deterministic=self.deterministic))
+        rows = iter(range(len(ready)))
+        for part in group:
+            if isinstance(part, InputError):
+                yield part
+                continue
+            row = next(rows)
+            try:
+                axes = {name: AxisScore(*column[row]) for name, column in columns.items()}
+            except InputError as error:
+                yield part.pair.name(error)
+                continue
+            yield Score(**axes, notes=part.notes, trained=self.trained)
+
+    def _check_axis(self, axis: str) -> None:
+        known = [name for name in self.model.axes if name in IMAGE_AXES]
+        if axis not in known:
+            raise ConfigError(
+                f"this checkpoint does not score {axis!r} of images; it scores {', '.join(known)}",
+                code="axis_missing",
+            )
+
+
+AxisNumbers = tuple[float, float | None]
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A pair that can be scored."""
+
+    pair: Pair
+    sample: Sample
+    notes: tuple[str, ...]
+
+
+def _checked(outcomes: Iterable[T | InputError], *, strict: bool) -> Iterator[T | InputError]:
+    """Pass outcomes on; where ``strict``, raise the first error among them."""
+    for outcome in outcomes:
+        if strict and isinstance(outcome, InputError):
+            raise outcome
+        yield outcome
+
+
+def _groups(
+    parts: Iterable[_Ready | InputError], max_tokens: int
+) -> Iterator[list[_Ready | InputError]]:
+    """Cut a stream into runs of at most ``max_tokens`` tokens; a longer part goes alone."""
+    group: list[_Ready | InputError] = []
+    tokens = 0
+    for part in parts:
+        size = part.sample.num_tokens if isinstance(part, _Ready) else 0
+        if group and tokens + size > max_tokens:
+            yield group
+            group, tokens = [], 0
+        group.append(part)
+        tokens += size
+    if group:
+        yield group
+
+
+def _by_axis(outputs: Mapping[str, HeadOutput]) -> dict[str, list[AxisNumbers]]:
+    """Return mean and sigma of each sequence by axis; where heads share one the first counts."""
+    columns: dict[str, list[AxisNumbers]] = {}
+    for output in outputs.values():
+        for name in output.axes:
+            if name in IMAGE_AXES and name not in columns:
+                mean, sigma = output.axis(name)
+                sigmas: list[float | None] = [None] * len(mean) if sigma is None else sigma.tolist()
+                columns[name] = list(zip(mean.tolist(), sigmas, strict=True))
+    return columns
+
+
+def _ignore(count: int) -> None:
+    """Count nothing, where no progress is shown."""
+
+
+@contextmanager
+def _progress_bar(total: int) -> Generator[Callable[[int], None]]:
+    """Show a bar on stderr; what is yielded counts finished images."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("scoring", total=total)
+        yield lambda count: bar.advance(task, count)
