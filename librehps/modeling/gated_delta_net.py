@@ -111,7 +111,7 @@ class GatedDeltaNet(nn.Module):
         self.A_log.uniform_(1.0, 16.0, generator=generator).log_()
         step = torch.empty_like(self.dt_bias, dtype=torch.float32)
         step.uniform_(log(0.001), log(0.1), generator=generator).exp_()
-        self.dt_bias.copy_(step.expm1().log())  # the inverse of softplus
+        self.dt_bias.copy_(step.expm1_().log_())  # the inverse of softplus
 
     def forward(
         self,

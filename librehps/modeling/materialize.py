@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -127,11 +127,11 @@ def fill_backbone(
 
 
 @contextmanager
-def without_memory() -> Iterator[None]:
+def without_memory() -> Generator[None]:
     """Build modules on the ``meta`` device, without drawing initial weights that have no place.
 
-    Drawing normal numbers on ``meta`` makes torch import its compiler, which takes seconds and more
-    than a hundred megabytes.
+    There is nothing to draw into. And some of what drawing does, such as ``normal_``, would make
+    torch import its compiler to do nothing, which takes seconds and a hundred megabytes.
     """
     with torch.device("meta"), _SkipInit():
         yield
@@ -146,8 +146,9 @@ class _SkipInit(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         named = kwargs or {}
-        is_init = getattr(func, "__module__", None) == "torch.nn.init"
-        if is_init or getattr(func, "__name__", None) == "normal_":
+        name = str(getattr(func, "__name__", ""))
+        in_place = name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
+        if in_place or getattr(func, "__module__", None) == "torch.nn.init":
             return args[0] if args else named["tensor"]
         return func(*args, **named)
 
