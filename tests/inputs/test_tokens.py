@@ -31,28 +31,6 @@ hostile_text = st.lists(
 ).map("".join)
 
 
-def made_by_transformers(folder) -> str:
-    """Save a Qwen3.5 tokenizer the way users do, with tokens added as an afterthought."""
-    from transformers import Qwen3_5Tokenizer
-
-    model = json.loads(tiny_tokenizer_json())["model"]
-    vocab = {token: i for token, i in model["vocab"].items() if token not in TINY_TOKEN_IDS}
-    stock = Qwen3_5Tokenizer(vocab=vocab, merges=[tuple(pair) for pair in model["merges"]])
-    stock.add_special_tokens({"additional_special_tokens": SPECIAL[:-2]})
-    stock.add_tokens([*SPECIAL[-2:], "<|Reward|>", "fox"])
-    stock.save_pretrained(folder)
-    return (folder / "tokenizer.json").read_text()
-
-
-@pytest.fixture(scope="module", params=["tiny", "bytes", "transformers"])
-def tokenizer(request, tmp_path_factory) -> PromptTokenizer:
-    if request.param == "tiny":
-        return PromptTokenizer.from_json(tiny_tokenizer_json())
-    if request.param == "bytes":
-        return PromptTokenizer.from_json(byte_level_tokenizer_json(QWEN3_5_TOKEN_IDS))
-    return PromptTokenizer.from_json(made_by_transformers(tmp_path_factory.mktemp("stock")))
-
-
 def added_ids(tokenizer: PromptTokenizer) -> set[int]:
     return set(Tokenizer.from_str(tokenizer.to_json()).get_added_tokens_decoder())
 
@@ -187,6 +165,16 @@ def test_an_added_token_that_merges_would_make_is_still_out_of_reach():
     assert token_id not in ids
     assert decode(tokenizer, ids) == "of the other"
     assert token_id in PromptTokenizer(tiny_tokenizer_json()).encode_user("of the other")
+
+
+def test_an_ordinary_token_that_shares_its_id_with_an_added_one_is_out_of_reach():
+    document = json.loads(tiny_tokenizer_json())
+    vocab = document["model"]["vocab"]
+    word, token_id = "Ġthe", TINY_TOKEN_IDS["<|im_end|>"]
+    vocab[word] = token_id
+    del vocab["<|im_end|>"]
+    tokenizer = PromptTokenizer(json.dumps(document))
+    assert added_ids(tokenizer).isdisjoint(tokenizer.encode_user("of the other"))
 
 
 def test_whole_words_from_the_vocabulary_cannot_be_special_tokens():
