@@ -155,8 +155,8 @@ def _to_srgb(colours: Image.Image, profile: object, notes: list[str]) -> Image.I
             if np.abs(moved).max() <= _SAME_AS_SRGB:
                 return plain
         converted = _by_level(chosen, transform) if space == "GRAY" else transform.apply(chosen)
-    except Exception:  # a hostile profile may raise anything; the picture itself is fine
-        notes.append("ICC profile ignored: it is damaged")
+    except Exception as error:  # a hostile profile may raise anything; the picture is fine
+        notes.append(f"ICC profile ignored: it is damaged ({type(error).__name__})")
         return plain
     notes.append("colours converted to sRGB from the embedded ICC profile")
     return converted
@@ -171,8 +171,8 @@ def _by_level(grey: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image
 def _orientation(picture: Image.Image, notes: list[str]) -> int:
     try:
         return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # hostile metadata may raise anything; the picture itself is fine
-        notes.append("EXIF data ignored: it is damaged")
+    except Exception as error:  # hostile metadata may raise anything; the picture is fine
+        notes.append(f"EXIF data ignored: it is damaged ({type(error).__name__})")
         return 1
 
 

@@ -13,7 +13,15 @@ from collections.abc import Iterator
 
 from librehps.errors import InputError
 
-__all__ = ["FORMATS", "check_structure", "count_gif_frames", "describe", "sniff", "webp_size"]
+__all__ = [
+    "FORMATS",
+    "MAX_GIF_FRAMES",
+    "check_structure",
+    "count_gif_frames",
+    "describe",
+    "sniff",
+    "webp_size",
+]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
 
@@ -54,7 +62,7 @@ _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 _MAX_JPEG_SCANS = 100
 # A marker that starts a segment: neither a stuffed 0xFF of the pixel data nor a restart marker.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
-_MAX_GIF_FRAMES = 1000
+MAX_GIF_FRAMES = 1000
 
 
 def sniff(data: bytes) -> str | None:
@@ -145,7 +153,7 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 def count_gif_frames(data: bytes) -> int:
     """Count the pictures in a GIF by walking its blocks; stops at 1000, and at the first damage."""
     frames, position = 0, 13 + _palette_bytes(data, 10)
-    while frames < _MAX_GIF_FRAMES and position < len(data):
+    while frames < MAX_GIF_FRAMES and position < len(data):
         if data[position] == 0x21:
             position = _skip_blocks(data, position + 2)
         elif data[position] == 0x2C:

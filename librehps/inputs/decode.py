@@ -28,6 +28,7 @@ from librehps.errors import InputError
 from librehps.inputs.colour import check_mode, to_upright_rgb
 from librehps.inputs.containers import (
     FORMATS,
+    MAX_GIF_FRAMES,
     check_structure,
     count_gif_frames,
     describe,
@@ -134,21 +135,22 @@ def _typed_errors(kind: str, data: bytes | None) -> Generator[None]:
 
 def _count_frames(picture: Image.Image, kind: str, data: bytes) -> str | None:
     """Return a note where a file holds more than the one picture that is scored."""
+    all_seen = True
     if kind == "GIF":
         frames = count_gif_frames(data)
+        all_seen = frames < MAX_GIF_FRAMES
     elif kind == "TIFF":
-        frames = _count_pages(data)
+        frames, all_seen = _count_pages(data)
     else:
         frames = int(getattr(picture, "n_frames", 1))
     if frames < 2:
         return None
     what = {"JPEG": "pictures", "TIFF": "pages"}.get(kind, "frames")
-    at_least = (kind == "GIF" and frames >= 1000) or (kind == "TIFF" and frames >= _MAX_PAGES)
-    return f"first of {frames}{' or more' if at_least else ''} {what}"
+    return f"first of {frames}{'' if all_seen else ' or more'} {what}"
 
 
-def _count_pages(data: bytes) -> int:
-    """Count the pages of a TIFF, up to a hundred.
+def _count_pages(data: bytes) -> tuple[int, bool]:
+    """Count the pages of a TIFF, up to a hundred; also return whether these are all.
 
     On a second handle, because seeking throws decoded pixels away.
     """
@@ -158,9 +160,9 @@ def _count_pages(data: bytes) -> int:
         while pages < _MAX_PAGES:
             document.seek(pages)
             pages += 1
-    except Exception:  # the end of the list, or damage behind the page that is scored
-        return pages
-    return pages
+    except Exception as error:  # the end of the list, or damage behind the page that is scored
+        return pages, isinstance(error, EOFError)
+    return pages, False
 
 
 class _Quiet:

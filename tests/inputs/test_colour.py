@@ -270,7 +270,8 @@ def test_damaged_exif_does_not_stop_a_picture() -> None:
     data = encode(Image.fromarray(RGB), "WEBP", lossless=True, exif=b"Exif\x00\x00nonsense")
     decoded = load_image(data)
     assert np.array_equal(decoded.pixels, RGB)
-    assert decoded.notes == ("EXIF data ignored: it is damaged",)
+    assert len(decoded.notes) == 1
+    assert decoded.notes[0].startswith("EXIF data ignored: it is damaged")
 
 
 def test_a_wide_gamut_profile_is_converted() -> None:
@@ -324,7 +325,8 @@ def test_a_grey_picture_may_carry_an_rgb_profile() -> None:
 def test_profiles_that_cannot_be_used_leave_a_note() -> None:
     for broken in (b"not a profile", P3_PROFILE[:150]):
         decoded = load_image(encode(Image.fromarray(RGB), "PNG", icc_profile=broken))
-        assert decoded.notes == ("ICC profile ignored: it is damaged",)
+        assert len(decoded.notes) == 1
+        assert decoded.notes[0].startswith("ICC profile ignored: it is damaged")
         assert np.array_equal(decoded.pixels, RGB)
     decoded = load_image(encode(Image.fromarray(RGB), "PNG", icc_profile=GREY_PROFILE))
     assert decoded.notes == ("ICC profile for GRAY ignored: the pixels are RGB",)
