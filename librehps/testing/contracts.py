@@ -6,6 +6,7 @@ Each ``check_*`` raises ``AssertionError`` with a sentence when the part breaks 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,14 +38,14 @@ def _demand_gradients(module: nn.Module, total: Tensor) -> None:
     module.zero_grad()
 
 
-def check_head(head_type: type[Head], *, kind: str) -> None:
+def check_head(head_type: type[Any], *, kind: str) -> None:
     """Check a head: shapes, float32, empty batch, independence, gradients, config, save and load.
 
     Args:
-        head_type: The class that is registered.
+        head_type: The class that is registered: a `Head`.
         kind: The name it is registered under.
     """
-    head = head_type.from_config({}, hidden_size=_WIDTH)
+    head: Head = head_type.from_config({}, hidden_size=_WIDTH)
     if not isinstance(head, nn.Module):
         raise AssertionError("a head is an nn.Module")
     _demand(set(head.axes) <= set(AXES), f"axes {head.axes} are not all in AXES")
@@ -70,7 +71,7 @@ def check_head(head_type: type[Head], *, kind: str) -> None:
 
     config = json.loads(json.dumps(head.to_config()))
     _demand(config.get("kind") == kind, f"to_config() says kind {config.get('kind')!r}")
-    again = head_type.from_config(config, hidden_size=_WIDTH)
+    again: Head = head_type.from_config(config, hidden_size=_WIDTH)
     if not isinstance(again, nn.Module):
         raise AssertionError("a head is an nn.Module")
     again.load_state_dict(head.state_dict())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -142,6 +143,10 @@ def tiny_model(
     backbone.reset_parameters(generator)
     model = PreferenceModel(backbone, heads, pooling=pooling, trained=trained)
     with torch.no_grad():
+        for head in model.heads.values():
+            # Heads of any kind come with weights from torch's global generator.
+            for parameter in cast("nn.Module", head).parameters():
+                parameter.zero_()
         for name, parameter in model.named_parameters():
             # Norms start as the identity and biases at zero, where a mix-up would not show.
             noise = torch.randn(parameter.shape, generator=generator)
