@@ -165,16 +165,15 @@ class Qwen3_5TextConfig:
             raise ConfigError("rope_theta is missing", code="config_missing", item=place)
         honour(rope, place, _IMPLEMENTED_TEXT_ROPE)
         honour_only(rope, place, (*_IMPLEMENTED_TEXT_ROPE, *_ROPE_FIELDS))
-        values["rope_theta"] = float(rope["rope_theta"])
-        if "partial_rotary_factor" in rope:
-            values["partial_rotary_factor"] = float(rope["partial_rotary_factor"])
+        values |= select(cls, rope)
         if rope.get("mrope_section") is not None:
-            values["mrope_section"] = tuple(rope["mrope_section"])
+            parts: list[Any] = list(rope["mrope_section"])
             require(
-                len(values["mrope_section"]) == 3,
-                f"must have three parts, found {rope['mrope_section']!r}",
+                [type(part) for part in parts] == [int, int, int],
+                f"must be three integers, found {parts!r}",
                 item=f"{place}.mrope_section",
             )
+            values["mrope_section"] = tuple(parts)
         values["layer_types"] = _layer_types(mapping, section)
         if isinstance(mapping.get("eos_token_id"), list):
             values["eos_token_id"] = tuple(mapping["eos_token_id"])

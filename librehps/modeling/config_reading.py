@@ -10,6 +10,13 @@ from librehps.errors import ConfigError
 
 C = TypeVar("C")
 
+# By the annotation of a field; exact types, since a bool must not pass for an int.
+_PLAIN_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float,),
+    "int | None": (int, type(None)),
+}
+
 
 def require(condition: bool, message: str, *, item: str) -> None:
     """Refuse a config unless ``condition`` holds.
@@ -90,7 +97,8 @@ def build(cls: type[C], values: Mapping[str, Any], section: str) -> C:
     """Make a ``cls`` of ``values``.
 
     Raises:
-        ConfigError: A field without a default is missing (code ``config_missing``).
+        ConfigError: A field without a default is missing (code ``config_missing``), or a number is
+            something else (code ``config_value``).
     """
     spec: Any = cls
     missing = sorted(
@@ -100,4 +108,13 @@ def build(cls: type[C], values: Mapping[str, Any], section: str) -> C:
     )
     if missing:
         raise ConfigError(f"{missing} are missing", code="config_missing", item=section)
+    for field in dataclasses.fields(spec):
+        expected = _PLAIN_TYPES.get(str(field.type))
+        if expected is not None and field.name in values:
+            value = values[field.name]
+            require(
+                type(value) in expected,
+                f"must be of type {field.type}, found {value!r}",
+                item=f"{section}.{field.name}",
+            )
     return cls(**values)

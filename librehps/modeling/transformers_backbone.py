@@ -105,11 +105,11 @@ class TransformersBackbone(nn.Module):
     @gradient_checkpointing.setter
     def gradient_checkpointing(self, enabled: bool) -> None:
         self._gradient_checkpointing = enabled
+        verb = "enable" if enabled else "disable"
         for part in (self.visual, self.language_model):
-            if enabled:
-                part.gradient_checkpointing_enable({"use_reentrant": False})
-            else:
-                part.gradient_checkpointing_disable()
+            # transformers is renaming this pair; the older name of it warns where both are there.
+            newer = getattr(part, f"activation_checkpointing_{verb}", None)
+            (newer or getattr(part, f"gradient_checkpointing_{verb}"))()
 
     def encode_images(
         self, patches: Float[Tensor, "P patch_dim"], grid_thw: Int[Tensor, "I 3"]

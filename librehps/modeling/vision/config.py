@@ -103,7 +103,7 @@ class Qwen3_5VisionConfig:
             place = f"{section}.rope_parameters"
             honour(rope, place, {"rope_type": ("axial", "default")})
             honour_only(rope, place, ("rope_type", "rope_theta"))
-            values["rope_theta"] = float(rope.get("rope_theta", 10_000.0))
+            values |= select(cls, rope)
         for name in ("patch_size", "temporal_patch_size"):
             if isinstance(values.get(name), (list, tuple)):
                 sides = set(values[name])
