@@ -147,10 +147,18 @@ PREFIX = {
 )
 def test_settings_that_change_the_ids_are_silenced(change):
     plain, odd = PromptTokenizer(tiny_tokenizer_json()), PromptTokenizer(edited(**change))
-    text = "A photograph of a red fox running through fresh snow. " * 20
-    for _ in range(3):
+    sentence = "A photograph of a red fox running through fresh snow. "
+    for text in (sentence, sentence * 20):
         assert odd.encode_user(text) == plain.encode_user(text)
         assert odd.encode_literal(text) == plain.encode_literal(text)
+        assert odd.cut_literal(text) == plain.cut_literal(text)
+
+
+def test_an_added_token_keeps_its_blanks_when_a_literal_is_cut():
+    document = json.loads(edited(post_processor=BYTES_ONLY))
+    document["added_tokens"].append(document["added_tokens"][0] | {"content": " ; ", "id": 512})
+    tokenizer = PromptTokenizer(json.dumps(document))
+    assert tokenizer.cut_literal("a ; b") == ["a", 512, "b"]
 
 
 def test_an_added_token_that_merges_would_make_is_still_out_of_reach():
