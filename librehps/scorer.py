@@ -19,6 +19,7 @@ from librehps.inputs.batch import Batch, Sample
 from librehps.inputs.image import ImageSource
 from librehps.inputs.pairing import ImageSources, Pair, Prompt, Prompts, as_list, pair
 from librehps.inputs.processor import Processor
+from librehps.kernels.backend import choose_attention, choose_kernels
 from librehps.model import PreferenceModel
 from librehps.processing import load_processor
 from librehps.results import AXIS_FIELDS, AxisScore, Comparison, Ranking, Score
@@ -81,6 +82,9 @@ class LibreHPS:
         """
         folder = find_checkpoint(path_or_id, revision=revision, local_files_only=local_files_only)
         place = choose_device(device)
+        # Asked before gigabytes are read: what cannot run here is an error now, not at the end.
+        choose_attention(attn_impl, place)
+        choose_kernels(kernel_impl, place)
         model = PreferenceModel.from_pretrained(
             folder,
             device=place,

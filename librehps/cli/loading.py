@@ -25,6 +25,8 @@ def load_scorer(
 ) -> LibreHPS:
     """Load the model and say on stderr, once, what the reader of its scores must know."""
     with warnings.catch_warnings(record=True) as caught:
+        # Of all warnings, those are for the user; with their own filter they are never dropped.
+        warnings.simplefilter("always", UserWarning)
         scorer = LibreHPS.from_pretrained(
             model,
             device=device,

@@ -60,10 +60,11 @@ app.command("init", epilog=init.EPILOG)(init.init)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 
-def _version(value: bool) -> None:
+def _version(value: bool) -> bool:
     if value:
         write_line(f"librehps {__version__}")
         raise typer.Exit
+    return value
 
 
 @app.callback()

@@ -108,7 +108,8 @@ def _prompts_for(images: list[str], *, prompt: str | None, prompts: Path | None)
     if prompts is None:
         return [prompt or ""] * len(images)
     try:
-        texts = prompts.read_text("utf-8").splitlines()
+        # Newlines only: str.splitlines() would also cut at characters that a prompt may hold.
+        texts = prompts.read_text("utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"{prompts} is not UTF-8 text: {error}") from error
     if len(texts) != len(images):
