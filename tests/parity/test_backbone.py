@@ -306,7 +306,7 @@ def test_the_widths_of_4b_agree_in_bfloat16(wide: tuple[Any, Any]) -> None:
     assert relative_rms(native_half, stock_half) <= limit
     assert ours <= limit
     # No worse than stock, which rounds the decay rates as well.
-    assert ours <= 1.1 * theirs
+    assert ours <= 1.25 * theirs
 
 
 def test_stock_names_are_ours(models: tuple[Any, Any]) -> None:
