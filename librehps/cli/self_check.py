@@ -99,8 +99,7 @@ def check_op(name: str, device: torch.device) -> Check:
         difference = max(map(relative_difference, found, expected))
     except (LibreHPSError, RuntimeError) as error:
         return Check(name, str(device), "failed", None, OP_LIMIT, str(error))
-    passed = difference <= OP_LIMIT
-    return Check(name, str(device), "passed" if passed else "failed", difference, OP_LIMIT, detail)
+    return _judged(name, device, difference, OP_LIMIT, detail)
 
 
 def check_backbone(device: torch.device) -> Check:
@@ -137,8 +136,15 @@ def check_backbone(device: torch.device) -> Check:
     except (LibreHPSError, RuntimeError, ImportError, OSError) as error:
         return Check(name, str(device), "failed", None, limit, str(error))
     difference = relative_difference(found, expected)
-    verdict = "passed" if difference <= limit else "failed"
     detail = f"transformers {metadata.version('transformers')}"
+    return _judged(name, device, difference, limit, detail)
+
+
+def _judged(name: str, device: torch.device, difference: float, limit: float, detail: str) -> Check:
+    """Return the verdict on a difference; infinity, which JSON cannot hold, becomes words."""
+    if difference == float("inf"):
+        return Check(name, str(device), "failed", None, limit, "the result is not finite")
+    verdict = "passed" if difference <= limit else "failed"
     return Check(name, str(device), verdict, difference, limit, detail)
 
 
