@@ -82,7 +82,7 @@ def test_the_uncalibrated_probability(a: AxisScore, b: AxisScore, expected: floa
 def test_tiny_tails_are_not_rounded_to_zero() -> None:
     behind = preference_probability(AxisScore(-20.0, 0.6), AxisScore(0.0, 0.8))
     # Phi(-20), from tables.
-    assert behind == pytest.approx(2.7536241186062337e-89, rel=1e-10)
+    assert behind == pytest.approx(2.7536241186062337e-89, rel=1e-10, abs=0.0)
 
 
 def test_a_calibrator_that_returns_nonsense_is_named() -> None:
