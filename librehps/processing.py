@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from librehps.errors import CheckpointError
+from librehps.errors import CheckpointError, ConfigError
 from librehps.inputs.processor import Processor
 from librehps.inputs.prompt import DEFAULT_TEMPLATE, PromptTemplate
 from librehps.inputs.resize import DEFAULT_BUDGET, PixelBudget
@@ -15,21 +16,25 @@ from librehps.modeling.config import Qwen3_5Config
 
 __all__ = ["load_processor", "make_processor"]
 
+PREPROCESSOR = "preprocessor_config.json"
+
 
 def load_processor(folder: Path) -> Processor:
     """Build the processor that a folder's ``config.json`` and ``tokenizer.json`` describe.
 
-    A folder whose config has no ``"librehps"`` key gets the default template and pixel budget.
+    A folder whose config has no ``"librehps"`` key gets the default template, and the pixel budget
+    of its ``preprocessor_config.json`` if there is one, else the default budget.
 
     Raises:
         CheckpointError: A file is missing or damaged, or the two do not fit (see
-            :func:`make_processor`).
+            :func:`make_processor`); or ``preprocessor_config.json`` bounds the area in a way that
+            means nothing here (code ``ckpt_config``).
     """
     hf_config = read_json(folder, "config.json")
     tokenizer = PromptTokenizer.from_file(folder / "tokenizer.json")
     config = Qwen3_5Config.from_hf(hf_config)
     if "librehps" not in hf_config:
-        return make_processor(config, tokenizer)
+        return make_processor(config, tokenizer, budget=_preprocessor_budget(folder))
     described = LibreHPSConfig.from_dict(hf_config["librehps"])
     return make_processor(
         config,
@@ -86,3 +91,25 @@ def make_processor(
             item="tokenizer.json",
         )
     return processor
+
+
+def _preprocessor_budget(folder: Path) -> PixelBudget:
+    """Return the budget that transformers' image processor would keep to."""
+    if not (folder / PREPROCESSOR).exists():
+        return DEFAULT_BUDGET
+    settings = read_json(folder, PREPROCESSOR)
+    size: Any = settings.get("size")
+    sizes: dict[str, Any] = size if isinstance(size, dict) else {}
+    try:
+        # Areas in pixels, whatever the names say; older files have them at the top.
+        return PixelBudget(
+            min_pixels=sizes.get("shortest_edge", settings.get("min_pixels", "nothing")),
+            max_pixels=sizes.get("longest_edge", settings.get("max_pixels", "nothing")),
+            factor=settings.get("patch_size", 16) * settings.get("merge_size", 2),
+        )
+    except (ConfigError, TypeError) as error:
+        raise CheckpointError(
+            f"says nothing usable of the size of images: {error}",
+            code="ckpt_config",
+            item=str(folder / PREPROCESSOR),
+        ) from error

@@ -35,6 +35,24 @@ def test_a_folder_without_the_key_gets_the_defaults(tmp_path: Path) -> None:
     assert processor.budget == DEFAULT_BUDGET
 
 
+def test_a_folder_without_the_key_keeps_to_its_preprocessor(tmp_path: Path) -> None:
+    make_tiny_hf_checkpoint(tmp_path / "a")
+    settings = tmp_path / "a" / "preprocessor_config.json"
+    settings.write_text(
+        json.dumps({"size": {"shortest_edge": 65536, "longest_edge": 16777216}, "patch_size": 16})
+    )
+    budget = load_processor(tmp_path / "a").budget
+    assert budget == PixelBudget(min_pixels=65536, max_pixels=16777216, factor=32)
+    settings.write_text(json.dumps({"min_pixels": 3136, "max_pixels": 200704}))
+    budget = load_processor(tmp_path / "a").budget
+    assert (budget.min_pixels, budget.max_pixels) == (3136, 200704)
+    for useless in ({}, {"size": 448}, {"size": {"shortest_edge": "64", "longest_edge": 128}}):
+        settings.write_text(json.dumps(useless))
+        with pytest.raises(CheckpointError, match="size of images") as caught:
+            load_processor(tmp_path / "a")
+        assert caught.value.code == "ckpt_config"
+
+
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
     make_tiny_checkpoint(tmp_path / "a")
     config = tmp_path / "a" / "config.json"

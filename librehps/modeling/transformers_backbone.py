@@ -6,6 +6,8 @@ stock layers cannot tell packed sequences apart and every sequence has to run al
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +71,14 @@ class TransformersBackbone(nn.Module):
                 "backbone='transformers' needs that package: pip install 'librehps[transformers]'",
                 code="transformers_missing",
             ) from error
-        model, loading = AutoModel.from_pretrained(
-            str(folder),
-            dtype=dtype,
-            attn_implementation=choose_attention(attn_impl, torch.device(device)).name,
-            output_loading_info=True,
-            local_files_only=True,
-        )
+        with _quiet():
+            model, loading = AutoModel.from_pretrained(
+                str(folder),
+                dtype=dtype,
+                attn_implementation=choose_attention(attn_impl, torch.device(device)).name,
+                output_loading_info=True,
+                local_files_only=True,
+            )
         lost = {*loading["missing_keys"], *(key for key, *_ in loading["mismatched_keys"])}
         if lost:
             raise CheckpointError(
@@ -176,3 +179,22 @@ class TransformersBackbone(nn.Module):
             for sequence, place in sequences
         ]
         return BackboneOutput(torch.cat(hidden))
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Silence the report that transformers logs on loading, and its bar.
+
+    It calls the heads of a reward checkpoint unexpected; what matters in it is checked here.
+    """
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
