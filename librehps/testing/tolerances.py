@@ -62,13 +62,13 @@ _ENTRIES = (
     Tolerance(
         name="packed_alone_float32",
         limit=1e-5,
-        measured=0.0,
-        where="tests/test_model.py: 30 mixed sequences packed in random order, head outputs",
+        measured=3.7e-6,
+        where="tests/test_model.py: 30 mixed sequences in random order; scalar head, mean pooling",
     ),
     Tolerance(
         name="checkpoint_hidden_float32",
         limit=1e-5,
-        measured=0.0,
+        measured=3.0e-6,
         where="tests/parity/test_checkpoint.py: one folder loaded here and by transformers",
     ),
     Tolerance(
