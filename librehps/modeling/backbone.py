@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from librehps.modeling.config import Qwen3_5Config
-from librehps.modeling.fuse import fuse_vision
+from librehps.modeling.fuse import encode_vision, fuse_vision
 from librehps.modeling.initialization import initialize
 from librehps.modeling.precision import keeps_float32
 from librehps.modeling.state import BackboneState
@@ -105,14 +105,12 @@ class Qwen3_5Backbone(nn.Module):
 
         Raises:
             InputError: Placeholders and pictures do not match (code ``vision_token_mismatch``), or
-                ``grid_thw`` does not describe ``patches`` (code ``grid_mismatch``).
+                ``grid_thw`` does not describe ``patches``, or one of the two is missing (code
+                ``grid_mismatch``).
         """
-        vision = None
-        if patches is not None and grid_thw is not None:
-            vision = self.encode_images(patches, grid_thw)
         return fuse_vision(
             self.language_model.embed_tokens(input_ids),
-            vision,
+            encode_vision(self.encode_images, patches, grid_thw),
             placeholders=(input_ids == self.config.image_token_id)
             | (input_ids == self.config.video_token_id),
         )

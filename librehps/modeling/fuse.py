@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from librehps.errors import InputError
-from librehps.typing import Bool, Float, Tensor
+from librehps.typing import Bool, Float, Int, Tensor
 
 
 def fuse_vision(
@@ -33,3 +35,30 @@ def fuse_vision(
     if vision is None:
         return embeddings
     return embeddings.masked_scatter(placeholders[:, None], vision.to(embeddings.dtype))
+
+
+def encode_vision(
+    encode: Callable[[Tensor, Tensor], Tensor],
+    patches: Float[Tensor, "P patch_dim"] | None,
+    grid_thw: Int[Tensor, "I 3"] | None,
+) -> Float[Tensor, "M D"] | None:
+    """Encode the pictures of a batch; None where it has none.
+
+    Args:
+        encode: The vision tower.
+        patches: Patches of all pictures.
+        grid_thw: Frames, rows and columns of patches of each picture.
+
+    Raises:
+        InputError: Patches without grids, or grids without patches (code ``grid_mismatch``).
+    """
+    num_grids = 0 if grid_thw is None else grid_thw.shape[0]
+    if patches is None and num_grids == 0:
+        return None
+    if patches is None or grid_thw is None:
+        raise InputError(
+            f"there are {num_grids} grids and {'no' if patches is None else 'some'} patches; "
+            "pictures need both",
+            code="grid_mismatch",
+        )
+    return encode(patches, grid_thw)

@@ -18,7 +18,7 @@ from librehps.errors import BackendError, CheckpointError
 from librehps.kernels.backend import choose_attention
 from librehps.modeling.backbone import BackboneOutput
 from librehps.modeling.config import Qwen3_5Config
-from librehps.modeling.fuse import fuse_vision
+from librehps.modeling.fuse import encode_vision, fuse_vision
 from librehps.modeling.state import BackboneState
 from librehps.typing import Float, Int, Tensor
 
@@ -128,12 +128,9 @@ class TransformersBackbone(nn.Module):
         grid_thw: Int[Tensor, "I 3"] | None = None,
     ) -> Float[Tensor, "T D"]:
         """Embed tokens, with the pictures in their places; see ``Qwen3_5Backbone.embed``."""
-        vision = None
-        if patches is not None and grid_thw is not None:
-            vision = self.encode_images(patches, grid_thw)
         return fuse_vision(
             self.language_model.embed_tokens(input_ids),
-            vision,
+            encode_vision(self.encode_images, patches, grid_thw),
             placeholders=(input_ids == self.config.image_token_id)
             | (input_ids == self.config.video_token_id),
         )

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from librehps.errors import InputError
-from librehps.modeling.fuse import fuse_vision
+from librehps.modeling.fuse import encode_vision, fuse_vision
 
 
 def test_rows_fill_the_places_in_order_and_in_the_text_dtype() -> None:
@@ -33,3 +33,21 @@ def test_a_mismatch_is_an_error_with_both_numbers(num_rows: int) -> None:
     with pytest.raises(InputError, match=f"2 places.*{num_rows} rows") as caught:
         fuse_vision(torch.zeros(3, 2), rows, placeholders=places)
     assert caught.value.code == "vision_token_mismatch"
+
+
+def test_pictures_need_patches_and_grids() -> None:
+    patches, grid = torch.zeros(4, 6), torch.tensor([[1, 2, 2]])
+    none = torch.zeros(0, 3, dtype=torch.int64)
+
+    def first_row(patches: torch.Tensor, grid_thw: torch.Tensor) -> torch.Tensor:
+        return patches[:1]
+
+    encoded = encode_vision(first_row, patches, grid)
+    assert encoded is not None
+    assert encoded.shape == (1, 6)
+    assert encode_vision(first_row, None, None) is None
+    assert encode_vision(first_row, None, none) is None
+    for has_patches, has_grid in ((patches, None), (None, grid)):
+        with pytest.raises(InputError, match="pictures need both") as caught:
+            encode_vision(first_row, has_patches, has_grid)
+        assert caught.value.code == "grid_mismatch"
