@@ -1,8 +1,8 @@
 """One chunk of the gated delta rule: the algebra of a step, forward and backward.
 
-Names follow README.md in this folder. ``B`` runs over (sequence, key head), ``c`` over the tokens of
-the chunk. The ``R = HV / HK`` value heads that share a key head are looped over, so queries, keys and
-their scores exist once, and every product is a plain batched matmul.
+Names follow README.md in this folder. ``B`` runs over (sequence, key head) and ``c`` over the tokens
+of the chunk. The ``R = HV / HK`` value heads that share a key head are looped over, so queries, keys
+and their products exist once per key head, and every product is a plain batched matmul.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from torch import Tensor
 
 from librehps.kernels.gated_delta_rule.reference import NORM_EPS
 
-__all__ = ["Chunk", "Trace", "backward_step", "forward_step", "prepare", "unit_lower_inverse"]
+__all__ = [
+    "Chunk",
+    "HeadGradients",
+    "KeyGradients",
+    "Trace",
+    "backward_step",
+    "forward_step",
+    "outputs_of",
+    "prepare",
+    "state_after",
+    "unit_lower_inverse",
+]
 
 # exp(-1e5) is 0 in float64 too; the floor keeps differences of cumulative decays finite.
 _DECAY_FLOOR = -1e5
@@ -27,38 +38,36 @@ class Chunk:
     """What a step needs about its tokens; tensors of shape [R, ...] are indexed by value head.
 
     Args:
-        qk: Normalised queries (scaled) stacked on normalised keys, [B, 2c, K].
-        q_norm: Factor that made the query rows, [B, c, 1].
-        k_norm: The same for keys.
-        scores: ``qk kᵀ``, [B, 2c, c].
-        values: [R, B, c, V].
+        q: Normalised and scaled queries, [B, c, K].
+        k: Normalised keys, [B, c, K].
+        q_norm: Factor that made ``q``, [B, c, 1].
+        k_norm: Factor that made ``k``, [B, c, 1].
+        qk: ``q kᵀ``, [B, c, c].
+        kk: ``k kᵀ``, [B, c, c].
+        values: [R, n, HK, c, V]; a view of the packed values where no cast was needed.
         rate: beta, [R, B, c, 1].
         pairs: Decay from token j to token i, zero above the diagonal, [R, B, c, c].
-        read: Decay from the state before the chunk to token i, [R, B, c, 1].
+        attend: ``qk * pairs``, [R, B, c, c].
+        inverse: ``(I + rate * strictly_lower(kk * pairs))⁻¹``, [R, B, c, c].
+        read: Decay from before the chunk to token i, [R, B, c, 1].
         write: Decay from token i to the end of the chunk, [R, B, c, 1].
         whole: Decay over the chunk, [R, B, 1, 1].
     """
 
-    qk: Tensor
+    q: Tensor
+    k: Tensor
     q_norm: Tensor
     k_norm: Tensor
-    scores: Tensor
+    qk: Tensor
+    kk: Tensor
     values: Tensor
     rate: Tensor
     pairs: Tensor
+    attend: Tensor
+    inverse: Tensor
     read: Tensor
     write: Tensor
     whole: Tensor
-
-    @property
-    def tokens(self) -> int:
-        """Number of tokens in the chunk."""
-        return self.scores.shape[-1]
-
-    @property
-    def keys(self) -> Tensor:
-        """The keys, [B, c, K]."""
-        return self.qk[:, self.tokens :]
 
 
 @dataclass(frozen=True)
@@ -66,14 +75,35 @@ class Trace:
     """What the backward pass wants to know about one value head of a step.
 
     Args:
-        state: State before the chunk, [B, K, V].
-        update: ``U``, what the tokens wrote, [B, c, V].
-        inverse: ``A⁻¹``, [B, c, c].
+        state: State before the chunk, [B, K, V]; ``None`` stands for zeros.
+        recalled: What the state held for the keys, [B, c, V]; ``None`` stands for zeros.
+        update: ``U``, what the tokens write, [B, c, V].
+        written: ``U`` decayed to the end of the chunk, [B, c, V].
     """
 
-    state: Tensor
+    state: Tensor | None
+    recalled: Tensor | None
     update: Tensor
-    inverse: Tensor
+    written: Tensor
+
+
+@dataclass(frozen=True)
+class KeyGradients:
+    """Sums over the value heads of a key head: gradients of ``q``, ``k``, ``qk`` and ``kk``."""
+
+    q: Tensor
+    k: Tensor
+    qk: Tensor
+    kk: Tensor
+
+
+@dataclass(frozen=True)
+class HeadGradients:
+    """Gradients of one value head of a step: ``v`` [B, c, V], ``g`` and ``beta`` [B, c]."""
+
+    v: Tensor
+    g: Tensor
+    beta: Tensor
 
 
 def prepare(
@@ -86,11 +116,11 @@ def prepare(
     normalize: bool,
     dtype: torch.dtype,
 ) -> Chunk:
-    """Normalise, transpose to head-major, and compute scores and decays of one chunk.
+    """Do all of a step that does not depend on the state.
 
     Args:
-        q: Queries, [n, c, HK, K]; ``k`` the same.
-        k: Keys.
+        q: Queries, [n, c, HK, K].
+        k: Keys, like ``q``.
         v: Values, [n, c, HV, V].
         g: Log decay, [n, c, HV].
         beta: Write rate, [n, c, HV].
@@ -100,40 +130,53 @@ def prepare(
     n, c, key_heads, width = q.shape
     group = v.shape[2] // key_heads
     batch = n * key_heads
-    qk = torch.empty(n, key_heads, 2 * c, width, dtype=dtype, device=q.device)
-    norms: list[Tensor] = []
-    for place, x, scale in ((0, q, width**-0.5), (c, k, 1.0)):
-        wide = x.to(dtype).transpose(1, 2)
-        if normalize:
-            factor = (wide * wide).sum(dim=-1, keepdim=True).add_(NORM_EPS).rsqrt_().mul_(scale)
-        else:
-            factor = wide.new_full((n, key_heads, c, 1), scale)
-        torch.mul(wide, factor, out=qk[:, :, place : place + c])
-        norms.append(factor.reshape(batch, c, 1))
-    qk = qk.view(batch, 2 * c, width)
 
     def by_value_head(x: Tensor) -> Tensor:
         return x.view(n, c, key_heads, group, -1).permute(3, 0, 2, 1, 4)
 
+    queries, q_norm = _normalised(q, scale=width**-0.5, normalize=normalize, dtype=dtype)
+    keys, k_norm = _normalised(k, scale=1.0, normalize=normalize, dtype=dtype)
+    qk = torch.bmm(queries, keys.transpose(1, 2))
+    kk = torch.bmm(keys, keys.transpose(1, 2))
+    rate = by_value_head(beta).to(dtype).reshape(group, batch, c, 1)
     # The cumulative decay is kept in float64: after a strong decay its float32 value is too coarse
     # for the differences between the tokens that follow.
     total = by_value_head(g).to(torch.float64).clamp(min=_DECAY_FLOOR).cumsum(dim=3)
     total = total.reshape(group, batch, c, 1)
     last = total[:, :, -1:]
-    values = torch.empty(group, n, key_heads, c, v.shape[-1], dtype=dtype, device=v.device)
-    values.copy_(by_value_head(v))
+    pairs = _pair_decays(total, dtype)
+    system = (kk * pairs).mul_(rate)
     return Chunk(
+        q=queries,
+        k=keys,
+        q_norm=q_norm,
+        k_norm=k_norm,
         qk=qk,
-        q_norm=norms[0],
-        k_norm=norms[1],
-        scores=torch.bmm(qk, qk[:, c:].transpose(1, 2)),
-        values=values.view(group, batch, c, -1),
-        rate=by_value_head(beta).to(dtype).reshape(group, batch, c, 1),
-        pairs=_pair_decays(total, dtype),
+        kk=kk,
+        values=by_value_head(v.to(dtype)),
+        rate=rate,
+        pairs=pairs,
+        attend=qk * pairs,
+        inverse=unit_lower_inverse(system.view(-1, c, c)).view(group, batch, c, c),
         read=total.exp().to(dtype),
         write=(last - total).exp().to(dtype),
         whole=last.exp().to(dtype),
     )
+
+
+def _normalised(
+    x: Tensor, *, scale: float, normalize: bool, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Turn [n, c, HK, K] into scaled rows [B, c, K] and the factors [B, c, 1] that were applied."""
+    n, c, heads, width = x.shape
+    wide = x.to(dtype).transpose(1, 2)
+    if normalize:
+        factor = (wide * wide).sum(dim=-1, keepdim=True).add_(NORM_EPS).rsqrt_().mul_(scale)
+    else:
+        factor = torch.full((n, heads, c, 1), scale, dtype=dtype, device=x.device)
+    rows = torch.empty(n, heads, c, width, dtype=dtype, device=x.device)
+    torch.mul(wide, factor, out=rows)
+    return rows.view(-1, c, width), factor.reshape(-1, c, 1)
 
 
 def _pair_decays(total: Tensor, dtype: torch.dtype) -> Tensor:
@@ -153,8 +196,8 @@ def unit_lower_inverse(lower: Tensor) -> Tensor:
     """Invert a batch of unit lower triangular matrices; only what is below the diagonal is read.
 
     Halves recursively, ``[[X, 0], [-Z M X, Z]]``, with substitution for small blocks. Measured on
-    one core for 32 matrices of 64 in float32: 0.39 ms, against 0.70 ms for one triangular solve of
-    the whole matrix.
+    one core (EPYC, AVX-512) for 32 matrices of 64 in float32: 0.39 ms, against 0.70 ms for one
+    triangular solve of the whole matrix.
 
     Args:
         lower: [B, c, c].
@@ -179,40 +222,43 @@ def unit_lower_inverse(lower: Tensor) -> Tensor:
     return inverse
 
 
-def forward_step(chunk: Chunk, head: int, state: Tensor, *, output: bool) -> tuple[Tensor, Trace]:
-    """Run one chunk of one value head and advance ``state`` [B, K, V] in place.
+def forward_step(chunk: Chunk, head: int, state: Tensor | None) -> Trace:
+    """Find what one value head of a chunk writes, given the state before the chunk.
 
     Args:
         chunk: From `prepare`.
         head: Which of the value heads of each key head.
-        state: Memory before the chunk; holds the memory after it on return.
-        output: Whether the outputs are wanted; otherwise an empty tensor is returned for them.
-
-    Returns:
-        Outputs [B, c, V] and the trace, whose ``state`` is ``state`` itself: clone it to keep it.
+        state: [B, K, V]; ``None`` stands for zeros.
     """
-    c = chunk.tokens
-    rate, pairs, read = chunk.rate[head], chunk.pairs[head], chunk.read[head]
-    inverse = unit_lower_inverse(chunk.scores[:, c:] * pairs * rate)
-    looked_up = torch.bmm(chunk.qk if output else chunk.keys, state)
-    wanted = torch.addcmul(chunk.values[head], read, looked_up[:, -c:], value=-1).mul_(rate)
-    update = torch.bmm(inverse, wanted)
-    outputs = update.new_empty(0)
-    if output:
-        outputs = looked_up[:, :c] * read
-        outputs.baddbmm_(chunk.scores[:, :c] * pairs, update)
-    state.mul_(chunk.whole[head])
-    state.baddbmm_(chunk.keys.transpose(1, 2), update * chunk.write[head])
-    return outputs, Trace(state=state, update=update, inverse=inverse)
+    values = chunk.values[head]
+    wanted = torch.empty(values.shape, dtype=values.dtype, device=values.device)
+    if state is None:
+        recalled = None
+        wanted.copy_(values)
+    else:
+        recalled = torch.bmm(chunk.k, state).mul_(chunk.read[head])
+        torch.sub(values, recalled.view(values.shape), out=wanted)
+    wanted = wanted.view(-1, *values.shape[-2:]).mul_(chunk.rate[head])
+    update = torch.bmm(chunk.inverse[head], wanted)
+    return Trace(state=state, recalled=recalled, update=update, written=update * chunk.write[head])
 
 
-@dataclass(frozen=True)
-class HeadGradients:
-    """Gradients of one value head of a step: ``v`` [B, c, V], ``g`` and ``beta`` [B, c]."""
+def outputs_of(chunk: Chunk, head: int, trace: Trace) -> Tensor:
+    """Return what the queries of one value head read, [B, c, V]."""
+    if trace.state is None:
+        return torch.bmm(chunk.attend[head], trace.update)
+    read = torch.bmm(chunk.q, trace.state).mul_(chunk.read[head])
+    return read.baddbmm_(chunk.attend[head], trace.update)
 
-    v: Tensor
-    g: Tensor
-    beta: Tensor
+
+def state_after(chunk: Chunk, head: int, trace: Trace, *, in_place: bool) -> Tensor:
+    """Return the state after the chunk, [B, K, V], made of ``trace.state`` itself if ``in_place``."""
+    keys = chunk.k.transpose(1, 2)
+    if trace.state is None:
+        return torch.bmm(keys, trace.written)
+    whole = chunk.whole[head]
+    decayed = trace.state.mul_(whole) if in_place else trace.state * whole
+    return decayed.baddbmm_(keys, trace.written)
 
 
 def backward_step(
@@ -221,62 +267,84 @@ def backward_step(
     trace: Trace,
     *,
     grad_output: Tensor,
-    grad_state: Tensor,
-    grad_qk: Tensor,
-    grad_scores: Tensor,
-) -> HeadGradients:
-    """Undo `forward_step`.
+    grad_state: Tensor | None,
+    sums: KeyGradients,
+) -> tuple[HeadGradients, Tensor | None]:
+    """Undo `forward_step`, `outputs_of` and `state_after` of one value head.
 
     Args:
         chunk: From `prepare`.
         head: Which of the value heads of each key head.
-        trace: From `forward_step`, with the state before the chunk.
+        trace: From `forward_step`.
         grad_output: Gradient of the outputs, [B, c, V].
-        grad_state: Gradient of the state after the chunk, [B, K, V]; on return, of that before it.
-        grad_qk: Gradient of ``chunk.qk`` with fixed scores; added to.
-        grad_scores: Gradient of ``chunk.scores``; added to.
+        grad_state: Gradient of the state after the chunk, [B, K, V]; ``None`` stands for zeros.
+            Overwritten.
+        sums: Added to: gradients of ``q`` and ``k`` with ``qk`` and ``kk`` held fixed, and of those.
+
+    Returns:
+        The gradients of this head, and that of the state before the chunk (without meaning where
+        that state is ``None``: it is not an input then).
     """
-    c = chunk.tokens
-    keys, scores, pairs = chunk.keys, chunk.scores, chunk.pairs[head]
-    rate, write, whole = chunk.rate[head], chunk.write[head], chunk.whole[head]
-    state, update = trace.state, trace.update
-    batch = state.shape[0]
+    rate, read, whole = chunk.rate[head], chunk.read[head], chunk.whole[head]
+    pairs, state, values = chunk.pairs[head], trace.state, chunk.values[head]
+    late = None
+    if grad_state is None:
+        grad_update = torch.bmm(chunk.attend[head].transpose(1, 2), grad_output)
+    else:
+        grad_update = torch.bmm(chunk.k, grad_state)
+        late = (grad_update * trace.written).sum(dim=-1)
+        grad_update.mul_(chunk.write[head])
+        grad_update.baddbmm_(chunk.attend[head].transpose(1, 2), grad_output)
+        sums.k.baddbmm_(trace.written, grad_state.transpose(1, 2))
+    # Gradient of `wanted` before its rate was applied is rate * solved: that of the values.
+    solved = torch.bmm(chunk.inverse[head].transpose(1, 2), grad_update)
+    grad_values = solved * rate
 
-    grad_update = torch.bmm(keys, grad_state).mul_(write)
-    grad_update.baddbmm_((scores[:, :c] * pairs).transpose(1, 2), grad_output)
-    grad_wanted = torch.bmm(trace.inverse.transpose(1, 2), grad_update)
-    # Rows of queries over rows of keys, like qk. A key row enters with -beta: it is subtracted.
-    rows = torch.cat([grad_output, grad_wanted], dim=1)
-    sign = torch.cat([torch.ones_like(rate), -rate], dim=1)
-    read = torch.cat([chunk.read[head], chunk.read[head]], dim=1)
+    # Queries against updates. The decay of a token to itself is constant: without the diagonal
+    # the sums over rows and columns cancel only as far as they should.
+    updates = trace.update.transpose(1, 2)
+    inner = torch.bmm(grad_output, updates).mul_(pairs)
+    sums.qk.add_(inner)
+    inner.mul_(chunk.qk).diagonal(dim1=1, dim2=2).zero_()
+    grad_total = inner.sum(dim=-1) - inner.sum(dim=-2)
+    # Keys against updates, below the diagonal of the triangular system, where they enter with -rate.
+    inner = torch.bmm(solved, updates).mul_(pairs)
+    inner.diagonal(dim1=1, dim2=2).zero_()
+    sums.kk.addcmul_(inner, rate, value=-1)
+    inner.mul_(chunk.kk)
+    erased = inner.sum(dim=-1)
+    grad_total += torch.bmm(rate.transpose(1, 2), inner)[:, 0] - erased * rate[..., 0]
+    grad_beta = (solved.view(values.shape) * values).sum(dim=-1).view(erased.shape) - erased
 
-    # Scores: outputs read U through q kᵀ, the triangular system has k kᵀ below its diagonal.
-    inner = torch.bmm(rows, update.transpose(1, 2))
-    inner.view(batch, 2, c, c).mul_(pairs[:, None])
-    inner.view(batch, 2, c, c)[:, 1].diagonal(dim1=1, dim2=2).zero_()
-    # The decay of a token to itself is constant: leaving it out keeps sums from cancelling.
-    weighed = inner * scores
-    weighed.view(batch, 2, c, c)[:, 0].diagonal(dim1=1, dim2=2).zero_()
-    by_row = weighed.sum(dim=-1)
-    by_column = torch.bmm(sign.transpose(1, 2), weighed)[:, 0]
-    grad_scores.addcmul_(inner, sign)
+    carried = None
+    if state is not None and trace.recalled is not None:
+        # Reads of the state before the chunk, by queries and by keys.
+        missed = (solved * trace.recalled).sum(dim=-1)
+        grad_beta -= missed
+        grad_total -= missed * rate[..., 0]
+        transposed = state.transpose(1, 2)
+        asked = grad_output * read
+        grad_q = torch.bmm(asked, transposed)
+        sums.q.add_(grad_q)
+        grad_total += grad_q.mul_(chunk.q).sum(dim=-1)
+        recalled = grad_values * read
+        sums.k.baddbmm_(recalled, transposed, alpha=-1)
+        if grad_state is not None:
+            batch = state.shape[0]
+            carried = torch.bmm(state.view(batch, 1, -1), grad_state.view(batch, -1, 1))[..., 0]
+            carried *= whole[..., 0]
+        queries = chunk.q.transpose(1, 2)
+        if grad_state is None:
+            grad_state = torch.bmm(queries, asked)
+        else:
+            grad_state.mul_(whole).baddbmm_(queries, asked)
+        grad_state.baddbmm_(chunk.k.transpose(1, 2), recalled, alpha=-1)
 
-    # Reads of the state before the chunk, and writes to the state after it.
-    through_state = torch.bmm(rows, state.transpose(1, 2)).mul_(read)
-    by_row += (through_state * chunk.qk).sum(dim=-1)
-    grad_qk.addcmul_(through_state, sign)
-    through_write = torch.bmm(update, grad_state.transpose(1, 2)).mul_(write)
-    late = (through_write * keys).sum(dim=-1)
-    grad_qk[:, c:] += through_write
-
-    grad_total = by_row[:, :c] - rate[..., 0] * by_row[:, c:] - by_column
+    # g_t is part of every total from t on.
     grad_g = grad_total.flip(-1).cumsum(dim=-1).flip(-1)
-    # A write decays by every later g: the sum over earlier tokens, formed without subtraction.
-    grad_g[:, 1:] += late.cumsum(dim=-1)[:, :-1]
-    dot = torch.bmm(state.view(batch, 1, -1), grad_state.view(batch, -1, 1))
-    grad_g += (dot * whole)[..., 0]
-    grad_beta = (grad_wanted * chunk.values[head]).sum(dim=-1) - by_row[:, c:]
-
-    grad_state.mul_(whole)
-    grad_state.baddbmm_(chunk.qk.transpose(1, 2), rows.mul_(sign * read))
-    return HeadGradients(v=grad_wanted.mul_(rate), g=grad_g, beta=grad_beta)
+    if late is not None:
+        # A write decays by every later g: a sum over the earlier tokens, without subtraction.
+        grad_g[:, 1:] += late.cumsum(dim=-1)[:, :-1]
+    if carried is not None:
+        grad_g += carried
+    return HeadGradients(v=grad_values, g=grad_g, beta=grad_beta), grad_state

@@ -1,14 +1,15 @@
 """The gated delta rule in chunks: packing, the loop over chunks, and its gradient.
 
 Sequences are taken in small groups of similar length, chunk after chunk, so that what a step works
-on stays in the cache. Nothing but the inputs is kept for the backward pass, which runs the
-recurrence of a group again: on a CPU, fresh memory costs more than the matmuls that it saves.
+on stays in the cache. For the backward pass only the inputs and one state every eight chunks are
+kept; the rest is computed again: on a CPU, fresh memory costs about as much as the matmuls it saves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,10 +17,13 @@ import torch
 from librehps.kernels.arguments import compute_dtype
 from librehps.kernels.gated_delta_rule.torch_chunk_step import (
     Chunk,
+    KeyGradients,
     Trace,
     backward_step,
     forward_step,
+    outputs_of,
     prepare,
+    state_after,
 )
 from librehps.typing import Float, Int, Tensor
 
@@ -40,9 +44,25 @@ def gated_delta_rule_torch(
 ) -> tuple[Float[Tensor, "T HV V"], Float[Tensor, "N HV K V"]]:
     """Compute `librehps.kernels.gated_delta_rule` with batched matmuls."""
     bounds: list[int] = cu_seqlens.tolist()
-    return _ChunkedDeltaRule.apply(
-        q, k, v, g, beta, initial_state, tuple(bounds), normalize_qk, chunk_size
+    tensors = (q, k, v, g, beta, initial_state)
+    options = _Options(
+        bounds=tuple(bounds),
+        normalize=normalize_qk,
+        chunk_size=chunk_size,
+        differentiable=torch.is_grad_enabled()
+        and any(tensor is not None and tensor.requires_grad for tensor in tensors),
     )
+    return _ChunkedDeltaRule.apply(q, k, v, g, beta, initial_state, options)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What the forward and the backward pass both need to know besides tensors."""
+
+    bounds: tuple[int, ...]
+    normalize: bool
+    chunk_size: int
+    differentiable: bool
 
 
 @dataclass(frozen=True)
@@ -51,12 +71,14 @@ class _Step:
 
     Args:
         active: How many sequences, the longest first.
+        key_heads: HK.
         span: ``(start, end)`` in the pack if the group is a single sequence.
         rows: Token of each place, [active, c]; places after the end repeat the last token.
         real: Which places hold a token, [active, c].
     """
 
     active: int
+    key_heads: int
     span: tuple[int, int] | None
     rows: Tensor
     real: Tensor
@@ -74,21 +96,26 @@ class _Step:
             return taken
         return taken.where(self.real.view(*self.real.shape, *[1] * (x.dim() - 1)), 0)
 
-    def scatter(self, pack: Tensor, taken: Tensor) -> None:
-        """Put [active, c, ...] back into a pack [T, ...], casting to its dtype."""
+    def window(self, pack: Tensor) -> Tensor:
+        """Return room for the tokens of the step, [active, c, ...]; `store` must follow."""
         if self.span is not None:
-            pack[self.span[0] : self.span[1]].copy_(taken[0])
-        else:
-            pack[self.rows[self.real]] = taken[self.real].to(pack.dtype)
+            return pack[self.span[0] : self.span[1]][None]
+        return pack.new_empty(*self.rows.shape, *pack.shape[1:])
+
+    def store(self, pack: Tensor, window: Tensor) -> None:
+        """Put what was written into a `window` in its place in the pack [T, ...]."""
+        if self.span is None:
+            pack[self.rows[self.real]] = window[self.real]
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Sequences that run side by side, longest first: their numbers in the pack and their extents."""
+    """Sequences that run side by side, longest first: which of the pack, and where."""
 
     sequences: tuple[int, ...]
     starts: tuple[int, ...]
     lengths: tuple[int, ...]
+    key_heads: int
 
     def steps(self, chunk_size: int, device: torch.device) -> Iterator[_Step]:
         for offset in range(0, self.lengths[0], chunk_size):
@@ -97,29 +124,34 @@ class _Group:
             if len(self.sequences) == 1:
                 start = self.starts[0] + offset
                 empty = torch.empty(0, dtype=torch.int64, device=device)
-                yield _Step(1, (start, start + tokens), empty, empty)
+                yield _Step(1, self.key_heads, (start, start + tokens), empty, empty)
                 continue
             starts = torch.tensor(self.starts[:active], device=device)[:, None]
             lengths = torch.tensor(self.lengths[:active], device=device)[:, None]
             places = torch.arange(offset, offset + tokens, device=device)[None, :]
             rows = starts + torch.minimum(places, lengths - 1)
-            yield _Step(active, None, rows, places < lengths)
+            yield _Step(active, self.key_heads, None, rows, places < lengths)
 
 
 def _plan(bounds: tuple[int, ...], key_heads: int, device: torch.device) -> list[_Group]:
     """Group sequences of similar length so that a step has work for all cores, and not more."""
-    # 32 heads a step keep a chunk of 64 x 128 within a few MB; a GPU wants many more at once.
-    size = max(1, (32 if device.type == "cpu" else 1024) // key_heads)
-    lengths = [high - low for low, high in zip(bounds, bounds[1:], strict=False)]
+    # 16 heads a step keep a chunk of 64 x 128 within a few MB; a GPU wants many more at once.
+    size = max(1, (16 if device.type == "cpu" else 1024) // key_heads)
+    lengths = [high - low for low, high in pairwise(bounds)]
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     return [
         _Group(
             sequences=tuple(part),
             starts=tuple(bounds[index] for index in part),
             lengths=tuple(lengths[index] for index in part),
+            key_heads=key_heads,
         )
         for part in (order[first : first + size] for first in range(0, len(order), size))
     ]
+
+
+# A state is kept for the backward pass every so many chunks; what lies between is run again.
+_SEGMENT = 8
 
 
 class _ChunkedDeltaRule(torch.autograd.Function):
@@ -134,76 +166,83 @@ class _ChunkedDeltaRule(torch.autograd.Function):
         g: Tensor,
         beta: Tensor,
         initial_state: Tensor | None,
-        bounds: tuple[int, ...],
-        normalize: bool,
-        chunk_size: int,
+        options: _Options,
     ) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(q, k, v, g, beta, initial_state)
-        ctx.options = (bounds, normalize, chunk_size)
-        ctx.set_materialize_grads(False)
-        dtype = compute_dtype(q, k, v, g, beta)
         outputs = torch.empty_like(v, memory_format=torch.contiguous_format)
-        final = v.new_empty(len(bounds) - 1, v.shape[1], k.shape[2], v.shape[2], dtype=dtype)
+        shape = (len(options.bounds) - 1, v.shape[1], k.shape[2], v.shape[2])
+        final = v.new_empty(shape, dtype=compute_dtype(q, k, v, g, beta))
+        kept: list[Tensor] = []
         with torch.autocast(q.device.type, enabled=False):
-            for group in _plan(bounds, q.shape[1], q.device):
-                state = _load_states(initial_state, group, like=final, key_heads=q.shape[1])
-                for step in group.steps(chunk_size, q.device):
-                    chunk = _load_chunk(step, q, k, v, g=g, beta=beta, normalize=normalize)
-                    batch = chunk.qk.shape[0]
-                    heads = [
-                        forward_step(chunk, head, state[head, :batch], output=True)[0]
-                        for head in range(state.shape[0])
-                    ]
-                    step.scatter(outputs, _token_major(torch.stack(heads), step.active))
-                _store_states(final, state, group)
+            for group in _plan(options.bounds, q.shape[1], q.device):
+                states = _load_states(initial_state, group, like=final, key_heads=q.shape[1])
+                for number, step in enumerate(group.steps(options.chunk_size, q.device)):
+                    if number and number % _SEGMENT == 0 and options.differentiable:
+                        kept.append(torch.stack([_rows(state, step) for state in states]))
+                    chunk = _load_chunk(step, (q, k, v, g, beta), options)
+                    window = step.window(outputs)
+                    for head, state in enumerate(states):
+                        trace = forward_step(chunk, head, _rows(state, step))
+                        _by_head(window, chunk)[head].copy_(
+                            outputs_of(chunk, head, trace).view(chunk.values[head].shape)
+                        )
+                        after = state_after(chunk, head, trace, in_place=True)
+                        states[head] = after if state is None else state
+                    step.store(outputs, window)
+                _store_states(final, states, group)
+        ctx.save_for_backward(q, k, v, g, beta, initial_state, *kept)
+        ctx.options = options
+        ctx.set_materialize_grads(False)
         return outputs, final
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(
-        ctx: Any, grad_outputs: Tensor | None, grad_final: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        q, k, v, g, beta, initial_state = ctx.saved_tensors
-        bounds, normalize, chunk_size = ctx.options
-        dtype = compute_dtype(q, k, v, g, beta)
-        if grad_outputs is None:
-            grad_outputs = torch.zeros_like(v)
-        grads = tuple(
-            torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v, g, beta)
-        )
-        shape = (len(bounds) - 1, v.shape[1], k.shape[2], v.shape[2])
-        grad_initial = v.new_empty(shape, dtype=dtype)
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        q, k, v, g, beta, initial_state, *kept = ctx.saved_tensors
+        options: _Options = ctx.options
+        inputs = (q, k, v, g, beta)
+        grad_output, grad_final = grad_outputs
+        if grad_output is None:
+            grad_output = torch.zeros_like(v)
+        grads = tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in inputs)
+        shape = (len(options.bounds) - 1, v.shape[1], k.shape[2], v.shape[2])
+        grad_initial = v.new_empty(shape, dtype=compute_dtype(*inputs))
         with torch.autocast(q.device.type, enabled=False):
-            for group in _plan(bounds, q.shape[1], q.device):
-                state = _load_states(initial_state, group, like=grad_initial, key_heads=q.shape[1])
-                steps = list(group.steps(chunk_size, q.device))
-                traces: list[list[Trace]] = []
-                for step in steps:
-                    chunk = _load_chunk(step, q, k, v, g=g, beta=beta, normalize=normalize)
-                    traces.append(_trace_step(chunk, state))
-                grad_state = _load_states(
+            # The groups are taken in reverse, so the kept states are used up from the end.
+            for group in reversed(_plan(options.bounds, q.shape[1], q.device)):
+                grad_states = _load_states(
                     grad_final, group, like=grad_initial, key_heads=q.shape[1]
                 )
-                for step in reversed(steps):
-                    chunk = _load_chunk(step, q, k, v, g=g, beta=beta, normalize=normalize)
-                    _backward_chunk(
-                        step,
-                        chunk,
-                        traces.pop(),
-                        grad_outputs=grad_outputs,
-                        grad_state=grad_state,
-                        grads=grads,
-                        normalize=normalize,
+                steps = list(group.steps(options.chunk_size, q.device))
+                for first in reversed(range(0, len(steps), _SEGMENT)):
+                    states = (
+                        list(kept.pop())
+                        if first
+                        else _load_states(
+                            initial_state, group, like=grad_initial, key_heads=q.shape[1]
+                        )
                     )
-                _store_states(grad_initial, grad_state, group)
+                    segment = steps[first : first + _SEGMENT]
+                    ran = _run_again(segment, states, inputs, options)
+                    while ran:
+                        step, chunk, traces = ran.pop()
+                        grad_states = _backward_chunk(
+                            step,
+                            chunk,
+                            traces,
+                            grad_output=grad_output,
+                            grad_states=grad_states,
+                            grads=grads,
+                            normalize=options.normalize,
+                        )
+                if initial_state is not None:
+                    _store_states(grad_initial, grad_states, group)
         if initial_state is None:
-            return (*grads, None, None, None, None)
-        return (*grads, grad_initial.to(initial_state.dtype), None, None, None)
+            return (*grads, None, None)
+        return (*grads, grad_initial.to(initial_state.dtype), None)
 
 
-def _load_chunk(
-    step: _Step, q: Tensor, k: Tensor, v: Tensor, *, g: Tensor, beta: Tensor, normalize: bool
-) -> Chunk:
+def _load_chunk(step: _Step, inputs: tuple[Tensor, ...], options: _Options) -> Chunk:
+    q, k, v, g, beta = inputs
     # A place without a token has beta 0 and g 0: it writes nothing and nothing decays.
     return prepare(
         step.gather(q),
@@ -211,19 +250,30 @@ def _load_chunk(
         step.gather(v),
         g=step.gather_masked(g),
         beta=step.gather_masked(beta),
-        normalize=normalize,
-        dtype=compute_dtype(q, k, v, g, beta),
+        normalize=options.normalize,
+        dtype=compute_dtype(*inputs),
     )
 
 
-def _trace_step(chunk: Chunk, state: Tensor) -> list[Trace]:
-    batch = chunk.qk.shape[0]
-    traces: list[Trace] = []
-    for head in range(state.shape[0]):
-        before = state[head, :batch].clone()
-        _, trace = forward_step(chunk, head, state[head, :batch], output=False)
-        traces.append(Trace(state=before, update=trace.update, inverse=trace.inverse))
-    return traces
+def _run_again(
+    segment: list[_Step],
+    states: list[Tensor | None],
+    inputs: tuple[Tensor, ...],
+    options: _Options,
+) -> list[tuple[_Step, Chunk, list[Trace]]]:
+    """Repeat the forward pass of a segment, keeping what its backward pass needs."""
+    ran: list[tuple[_Step, Chunk, list[Trace]]] = []
+    for step in segment:
+        chunk = _load_chunk(step, inputs, options)
+        traces = [
+            forward_step(chunk, head, _rows(state, step)) for head, state in enumerate(states)
+        ]
+        ran.append((step, chunk, traces))
+        if step is not segment[-1]:
+            states = [
+                state_after(chunk, head, trace, in_place=False) for head, trace in enumerate(traces)
+            ]
+    return ran
 
 
 def _backward_chunk(
@@ -231,80 +281,85 @@ def _backward_chunk(
     chunk: Chunk,
     traces: list[Trace],
     *,
-    grad_outputs: Tensor,
-    grad_state: Tensor,
+    grad_output: Tensor,
+    grad_states: list[Tensor | None],
     grads: tuple[Tensor, ...],
     normalize: bool,
-) -> None:
+) -> list[Tensor | None]:
     """Backward of all value heads of a step; writes the gradients of its tokens into ``grads``."""
-    c, batch, group = chunk.tokens, chunk.qk.shape[0], len(traces)
-    wanted = step.gather_masked(grad_outputs).view(
-        step.active, c, -1, group, chunk.values.shape[-1]
-    )
-    incoming = torch.empty_like(chunk.values)
-    incoming.view(group, step.active, -1, c, incoming.shape[-1]).copy_(
-        wanted.permute(3, 0, 2, 1, 4)
-    )
-    grad_qk = torch.zeros_like(chunk.qk)
-    grad_scores = torch.zeros_like(chunk.scores)
-    heads = [
-        backward_step(
+    incoming = torch.empty(chunk.values.shape, dtype=chunk.q.dtype, device=chunk.q.device)
+    incoming.copy_(_by_head(step.gather_masked(grad_output), chunk))
+    sums = KeyGradients(*(torch.zeros_like(x) for x in (chunk.q, chunk.k, chunk.qk, chunk.kk)))
+    windows = [step.window(grad) for grad in grads]
+    befores: list[Tensor | None] = []
+    for head, trace in enumerate(traces):
+        grad_state = grad_states[head]
+        if grad_state is not None and grad_state.shape[0] < chunk.q.shape[0]:
+            # Sequences that end with this chunk join those that went on: nothing came back to them.
+            rows = chunk.q.shape[0] - grad_state.shape[0]
+            grad_state = torch.cat([grad_state, grad_state.new_zeros(rows, *grad_state.shape[1:])])
+        of_head, before = backward_step(
             chunk,
             head,
             trace,
-            grad_output=incoming[head],
-            grad_state=grad_state[head, :batch],
-            grad_qk=grad_qk,
-            grad_scores=grad_scores,
+            grad_output=incoming[head].view(-1, *incoming.shape[-2:]),
+            grad_state=_rows(grad_state, step),
+            sums=sums,
         )
-        for head, trace in enumerate(traces)
-    ]
-    grad_qk.baddbmm_(grad_scores, chunk.keys)
-    grad_qk[:, c:] += torch.bmm(grad_scores.transpose(1, 2), chunk.qk)
-    for target, part, norm, scale in (
-        (grads[0], slice(0, c), chunk.q_norm, chunk.qk.shape[-1] ** -0.5),
-        (grads[1], slice(c, None), chunk.k_norm, 1.0),
+        befores.append(before if grad_state is None else grad_state)
+        for window, grad in zip(windows[2:], (of_head.v, of_head.g, of_head.beta), strict=True):
+            target = _by_head(window, chunk)[head]
+            target.copy_(grad.view(target.shape))
+    sums.q.baddbmm_(sums.qk, chunk.k)
+    sums.k.baddbmm_(sums.qk.transpose(1, 2), chunk.q)
+    sums.k.baddbmm_(sums.kk + sums.kk.transpose(1, 2), chunk.k)
+    for window, rows, norm, scale, grad in (
+        (windows[0], chunk.q, chunk.q_norm, chunk.q.shape[-1] ** -0.5, sums.q),
+        (windows[1], chunk.k, chunk.k_norm, 1.0, sums.k),
     ):
-        direction, grad = chunk.qk[:, part], grad_qk[:, part]
         if normalize:
-            # With y = x * norm and norm = scale * rsqrt(x² + eps): dx = norm (dy - y (y dy) / scale²).
-            along = (direction * grad).sum(dim=-1, keepdim=True).div_(-(scale**2))
-            grad = torch.addcmul(grad, direction, along)
-        step.scatter(target, _token_major((grad * norm)[None], step.active))
-    step.scatter(grads[2], _token_major(torch.stack([head.v for head in heads]), step.active))
-    for target, parts in (
-        (grads[3], [head.g for head in heads]),
-        (grads[4], [head.beta for head in heads]),
-    ):
-        step.scatter(target, _token_major(torch.stack(parts)[..., None], step.active)[..., 0])
+            # y = norm x with norm = scale / sqrt(x² + eps): dx = norm (dy - y (y·dy) / scale²).
+            along = (rows * grad).sum(dim=-1, keepdim=True).div_(-(scale**2))
+            grad.addcmul_(rows, along)
+        window.transpose(1, 2).copy_(grad.mul_(norm).view(window.transpose(1, 2).shape))
+    for grad, window in zip(grads, windows, strict=True):
+        step.store(grad, window)
+    return befores
 
 
-def _token_major(x: Tensor, active: int) -> Tensor:
-    """Turn [R, active * HK, c, D] into [active, c, HK * R, D]."""
-    group, batch, c, width = x.shape
-    heads = batch // active
-    x = x.view(group, active, heads, c, width).permute(1, 3, 2, 0, 4)
-    return x.reshape(active, c, heads * group, width)
+def _rows(state: Tensor | None, step: _Step) -> Tensor | None:
+    """Return the part of a state [n * HK, K, V] that belongs to the sequences of a step."""
+    return None if state is None else state[: step.active * step.key_heads]
 
 
-def _load_states(states: Tensor | None, group: _Group, *, like: Tensor, key_heads: int) -> Tensor:
-    """Copy the states [N, HV, K, V] of a group, or zeros, into [R, n * HK, K, V]."""
+def _by_head(window: Tensor, chunk: Chunk) -> Tensor:
+    """View [n, c, HV, ...] as [R, n, HK, c, ...]."""
+    per_key, n, heads, c = chunk.values.shape[:4]
+    return window.view(n, c, heads, per_key, *window.shape[3:]).movedim((3, 2), (0, 2))
+
+
+def _load_states(
+    states: Tensor | None, group: _Group, *, like: Tensor, key_heads: int
+) -> list[Tensor | None]:
+    """Copy the states [N, HV, K, V] of a group into R tensors [n * HK, K, V], if there are any."""
     value_heads, width, depth = like.shape[1:]
     n, per_key = len(group.sequences), value_heads // key_heads
     if states is None:
-        return like.new_zeros(per_key, n * key_heads, width, depth)
+        return [None] * per_key
     loaded = like.new_empty(per_key, n, key_heads, width, depth)
     for place, index in enumerate(group.sequences):
-        source = states[index].view(key_heads, per_key, width, depth)
+        source = states[index].reshape(key_heads, per_key, width, depth)
         loaded[:, place].copy_(source.transpose(0, 1))
-    return loaded.view(per_key, n * key_heads, width, depth)
+    return list(loaded.view(per_key, n * key_heads, width, depth))
 
 
-def _store_states(states: Tensor, loaded: Tensor, group: _Group) -> None:
-    """Undo `_load_states`."""
-    per_key, batch, width, depth = loaded.shape
-    n = len(group.sequences)
-    heads = batch // n
-    for place, index in enumerate(group.sequences):
-        target = states[index].view(heads, per_key, width, depth)
-        target.copy_(loaded.view(per_key, n, heads, width, depth)[:, place].transpose(0, 1))
+def _store_states(states: Tensor, loaded: list[Tensor | None], group: _Group) -> None:
+    """Undo `_load_states`; ``None`` stands for zeros."""
+    width, depth = states.shape[2:]
+    for head, state in enumerate(loaded):
+        for place, index in enumerate(group.sequences):
+            target = states[index].view(-1, len(loaded), width, depth)[:, head]
+            if state is None:
+                target.zero_()
+            else:
+                target.copy_(state.view(len(group.sequences), -1, width, depth)[place])
