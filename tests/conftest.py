@@ -6,6 +6,10 @@ import os
 
 import pytest
 
+# Threads that spin while they wait make tiny models a hundred times slower on a busy machine. Read
+# once, when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 if os.environ.get("JAXTYPING_DISABLE", "0") != "1":
     from jaxtyping import install_import_hook
 
