@@ -143,7 +143,9 @@ def _write_shard(
             "data_offsets": [begin, end],
         }
     raw = json.dumps(header, separators=(",", ":")).encode()
-    raw += b" " * (-len(raw) % 8)
+    # The format asks for a multiple of 8. With 64 the tensors of a mapped file start where those
+    # in torch's own memory do, as long as their sizes are multiples of that.
+    raw += b" " * (-(8 + len(raw)) % 64)
     file.write(len(raw).to_bytes(8, "little") + raw)
     for name in order:
         tensor = tensors[name]

@@ -109,21 +109,17 @@ def fill_backbone(
         device: Where they go.
 
     Raises:
-        CheckpointError: See `CheckpointReader.read_into`.
+        CheckpointError: See `CheckpointReader.load`.
     """
     for name, tensor in names.backbone.items():
         path, _, leaf = name.rpartition(".")
         owner = backbone.get_submodule(path)
-        empty = torch.empty(
-            reader.shapes[tensor],
-            dtype=torch.float32 if keeps_float32(name) else dtype,
-            device=device,
-        )
-        reader.read_into(tensor, empty)
+        kept = torch.float32 if keeps_float32(name) else dtype
+        filled = reader.load(tensor, dtype=kept, device=device)
         if leaf in dict(owner.named_parameters(recurse=False)):
-            owner.register_parameter(leaf, nn.Parameter(empty))
+            owner.register_parameter(leaf, nn.Parameter(filled))
         else:
-            owner.register_buffer(leaf, empty)
+            owner.register_buffer(leaf, filled)
 
 
 @contextmanager

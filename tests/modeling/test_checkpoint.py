@@ -78,6 +78,10 @@ def test_what_was_written_is_read(kind: str, request: pytest.FixtureRequest) -> 
         cast = torch.empty(tensor.shape, dtype=torch.float32)
         reader.read_into(name, cast)
         assert torch.equal(cast, tensor.float()), name
+        for dtype in (tensor.dtype, torch.float32):
+            loaded = reader.load(name, dtype=dtype)
+            assert loaded.dtype == dtype
+            assert torch.equal(loaded, tensor.to(dtype)), name
     assert len(shards(request.getfixturevalue("sharded"))) > 1
 
 
@@ -94,6 +98,41 @@ def test_files_of_the_safetensors_package_are_read(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "ours", TENSORS, config={})
     theirs = load_file(tmp_path / "ours" / SINGLE_NAME)
     assert all(torch.equal(theirs[name], tensor) for name, tensor in TENSORS.items())
+
+
+def test_writing_to_a_loaded_tensor_leaves_the_file_alone(single: Path) -> None:
+    before = (single / SINGLE_NAME).read_bytes()
+    tensor = CheckpointReader(single).load("a.weight", dtype=torch.float32)
+    tensor.mul_(2).add_(1)
+    assert torch.equal(tensor, 2 * TENSORS["a.weight"] + 1)
+    assert (single / SINGLE_NAME).read_bytes() == before
+
+
+def test_a_loaded_tensor_outlives_the_reader_and_the_folder(single: Path) -> None:
+    tensor = CheckpointReader(single).load("a.weight", dtype=torch.float32)
+    shutil.rmtree(single)
+    assert torch.equal(tensor, TENSORS["a.weight"])
+
+
+def test_a_checkpoint_can_be_replaced_by_what_was_loaded_from_it(single: Path) -> None:
+    reader = CheckpointReader(single)
+    tensors = {name: reader.load(name, dtype=t.dtype) for name, t in TENSORS.items()}
+    before = (single / SINGLE_NAME).read_bytes()
+    write_checkpoint(single, tensors, config={"x": 1})
+    assert (single / SINGLE_NAME).read_bytes() == before
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in TENSORS.items())
+
+
+@pytest.mark.parametrize("shift", range(1, 5))
+def test_tensors_at_odd_places_are_read(tmp_path: Path, shift: int) -> None:
+    # The format does not ask for alignment: a header of any length may stand before the data.
+    entry = {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}
+    header = json.dumps({"w": entry}).encode()
+    header += b" " * (-len(header) % 8 + shift)
+    data = torch.tensor([1.0, 2.0, 3.0])
+    raw = struct.pack("<Q", len(header)) + header + data.numpy().tobytes()
+    (tmp_path / SINGLE_NAME).write_bytes(raw)
+    assert torch.equal(CheckpointReader(tmp_path).load("w", dtype=torch.float32), data)
 
 
 def test_tensors_larger_than_a_slice_are_read_whole(tmp_path: Path) -> None:
@@ -117,11 +156,17 @@ def test_a_single_non_finite_number_is_found(
     tensor = torch.randn(4099, generator=torch.Generator().manual_seed(0)).to(dtype)
     tensor[position] = bad
     save_file({"fine": torch.ones(2), "layer.weight": tensor}, tmp_path / SINGLE_NAME)
+    reader = CheckpointReader(tmp_path)
     for target in (dtype, torch.float32):
-        with pytest.raises(CheckpointError) as caught:
-            CheckpointReader(tmp_path).read_into("layer.weight", torch.empty(4099, dtype=target))
-        assert caught.value.code == "weight_not_finite"
-        assert caught.value.item == "layer.weight"
+        out = torch.empty(4099, dtype=target)
+        for read in (
+            lambda out=out: reader.read_into("layer.weight", out),
+            lambda target=target: reader.load("layer.weight", dtype=target),
+        ):
+            with pytest.raises(CheckpointError) as caught:
+                read()
+            assert caught.value.code == "weight_not_finite"
+            assert caught.value.item == "layer.weight"
 
 
 def test_a_number_too_large_for_the_destination_is_an_error(single: Path) -> None:
@@ -308,6 +353,9 @@ def test_a_file_that_shrinks_after_opening_is_an_error(single: Path) -> None:
     with pytest.raises(CheckpointError, match="became shorter") as caught:
         read_all(reader)
     assert caught.value.code == "ckpt_truncated"
+    last = list(reader.shapes)[-1]
+    with pytest.raises(CheckpointError, match="became shorter"):
+        reader.load(last, dtype=reader.dtype(last))
 
 
 def test_json_must_be_an_object_of_sensible_size(single: Path) -> None:
@@ -343,8 +391,7 @@ before = peak()
 reader = CheckpointReader(Path(sys.argv[1]))
 tensors = []
 for name, shape in reader.shapes.items():
-    tensors.append(torch.empty(shape, dtype=getattr(torch, sys.argv[2])))
-    reader.read_into(name, tensors[-1])
+    tensors.append(reader.load(name, dtype=getattr(torch, sys.argv[2])))
 print(peak() - before - sum(tensor.nbytes for tensor in tensors))
 """
 
