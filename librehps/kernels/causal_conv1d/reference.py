@@ -20,7 +20,7 @@ def causal_conv1d_reference(
 ) -> tuple[Float[Tensor, "T C"], Float[Tensor, "N C W_minus_1"]]:
     """Slide the taps over one sequence after the other; see `librehps.kernels.causal_conv1d`."""
     dtype = compute_dtype(x, weight)
-    taps = weight.shape[1]
+    taps, wide = weight.shape[1], weight.to(dtype).T
     bounds: list[int] = cu_seqlens.tolist()
     outputs: list[Tensor] = []
     states: list[Tensor] = []
@@ -32,7 +32,7 @@ def causal_conv1d_reference(
             before = initial_state[index].to(dtype).T
         line = torch.cat([before, own])
         rows = [
-            (line[token : token + taps] * weight.to(dtype).T).sum(dim=0)
+            (line[token : token + taps] * wide).sum(dim=0)
             for token in range(own.shape[0])
         ]
         y = torch.stack(rows)
