@@ -52,7 +52,7 @@ format: $(VENV)/.installed-dev  ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.installed-dev  ## build the documentation into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.installed-test  ## time the CPU kernels against transformers
 	$(BIN)/python -m benchmarks.ops.gated_delta_rule

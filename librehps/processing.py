@@ -11,7 +11,7 @@ from librehps.inputs.prompt import DEFAULT_TEMPLATE, PromptTemplate
 from librehps.inputs.resize import DEFAULT_BUDGET, PixelBudget
 from librehps.inputs.tokens import PromptTokenizer
 from librehps.model_config import LibreHPSConfig
-from librehps.modeling.checkpoint import read_json
+from librehps.modeling.checkpoint import inside, read_json
 from librehps.modeling.config import Qwen3_5Config
 
 __all__ = ["load_processor", "make_processor"]
@@ -31,7 +31,7 @@ def load_processor(folder: Path) -> Processor:
             means nothing here (code ``ckpt_config``).
     """
     hf_config = read_json(folder, "config.json")
-    tokenizer = PromptTokenizer.from_file(folder / "tokenizer.json")
+    tokenizer = PromptTokenizer.from_file(inside(folder, "tokenizer.json"))
     config = Qwen3_5Config.from_hf(hf_config)
     if "librehps" not in hf_config:
         return make_processor(config, tokenizer, budget=_preprocessor_budget(folder))

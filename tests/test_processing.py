@@ -77,3 +77,13 @@ def test_a_missing_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"tokenizer\.json") as caught:
         load_processor(tmp_path / "a")
     assert caught.value.code == "tokenizer_missing"
+
+
+def test_a_tokenizer_outside_the_folder_is_refused(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path / "a")
+    tokenizer = tmp_path / "a" / "tokenizer.json"
+    tokenizer.rename(tmp_path / "elsewhere.json")
+    tokenizer.symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(CheckpointError, match="outside the checkpoint folder") as caught:
+        load_processor(tmp_path / "a")
+    assert caught.value.code == "ckpt_index_outside"
