@@ -108,6 +108,30 @@ _ENTRIES = (
         measured=0.077,
         where="tests/test_scorer.py: means and sigmas of six photographs, tiny model, 4 seeds",
     ),
+    Tolerance(
+        name="attention_sdpa_float64",
+        limit=1e-14,
+        measured=1e-15,
+        where="tests/kernels/attention/test_torch_sdpa.py: output and gradients",
+    ),
+    Tolerance(
+        name="attention_sdpa_float32",
+        limit=5e-6,
+        measured=6.5e-7,
+        where="tests/kernels/attention/test_torch_sdpa.py: output and gradients",
+    ),
+    Tolerance(
+        name="attention_sdpa_bfloat16",
+        limit=2e-2,
+        measured=4.8e-3,
+        where="tests/kernels/attention/test_torch_sdpa.py: output and gradients",
+    ),
+    Tolerance(
+        name="causal_conv1d",
+        limit=2e-6,
+        measured=2.7e-7,
+        where="tests/kernels/causal_conv1d/test_torch_shifted.py: output, state and gradients",
+    ),
 )
 
 TOLERANCES: dict[str, Tolerance] = {entry.name: entry for entry in _ENTRIES}

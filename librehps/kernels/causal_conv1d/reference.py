@@ -31,10 +31,7 @@ def causal_conv1d_reference(
         else:
             before = initial_state[index].to(dtype).T
         line = torch.cat([before, own])
-        rows = [
-            (line[token : token + taps] * wide).sum(dim=0)
-            for token in range(own.shape[0])
-        ]
+        rows = [(line[token : token + taps] * wide).sum(dim=0) for token in range(own.shape[0])]
         y = torch.stack(rows)
         outputs.append(y * torch.sigmoid(y) if activation == "silu" else y)
         states.append(line[own.shape[0] :].T)

@@ -1,0 +1,115 @@
+"""Tests of the fused attention against the definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from librehps.kernels.attention.reference import attention_reference
+from librehps.kernels.attention.torch_sdpa import attention_sdpa
+from librehps.testing.tolerances import TOLERANCES, relative_rms
+
+QUERIES, KEYS = (5, 1, 33, 2, 1), (9, 1, 33, 7, 4)
+
+
+def bounds(lengths: tuple[int, ...]) -> Tensor:
+    return torch.tensor([0, *lengths]).cumsum(0)
+
+
+def arguments(
+    *, heads: int, groups: int, key_width: int, value_width: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = (
+        (sum(QUERIES), heads, key_width),
+        (sum(KEYS), groups, key_width),
+        (sum(KEYS), groups, value_width),
+    )
+    q, k, v = (torch.randn(shape, generator=generator).to(dtype) for shape in shapes)
+    return q, k, v
+
+
+@pytest.mark.parametrize(
+    ("dtype", "limit"),
+    [
+        (torch.float64, "attention_sdpa_float64"),
+        (torch.float32, "attention_sdpa_float32"),
+        (torch.bfloat16, "attention_sdpa_bfloat16"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "full"])
+@pytest.mark.parametrize(
+    ("heads", "groups", "key_width", "value_width"),
+    [(4, 2, 16, 24), (3, 3, 72, 72), (8, 1, 20, 20)],
+)
+def test_forward_and_gradients_equal_the_definition(
+    heads: int,
+    groups: int,
+    key_width: int,
+    value_width: int,
+    causal: bool,
+    dtype: torch.dtype,
+    limit: str,
+) -> None:
+    inputs = arguments(
+        heads=heads, groups=groups, key_width=key_width, value_width=value_width, dtype=dtype
+    )
+    results: list[tuple[Tensor, ...]] = []
+    for function in (attention_reference, attention_sdpa):
+        own = [tensor.clone().requires_grad_() for tensor in inputs]
+        out = function(
+            *own,
+            cu_seqlens_q=bounds(QUERIES),
+            cu_seqlens_k=bounds(KEYS),
+            causal=causal,
+            scale=0.3,
+        )
+        weighting = torch.linspace(-1, 1, out.numel(), dtype=dtype).view_as(out)
+        results.append((out, *torch.autograd.grad((out * weighting).sum(), own)))
+    for expected, actual in zip(*results, strict=True):
+        assert actual.dtype == dtype
+        assert relative_rms(actual, expected) <= TOLERANCES[limit].limit
+
+
+def test_a_sequence_does_not_depend_on_its_neighbours() -> None:
+    inputs = arguments(heads=4, groups=2, key_width=16, value_width=24, dtype=torch.float32)
+    packed = attention_sdpa(
+        *inputs, cu_seqlens_q=bounds(QUERIES), cu_seqlens_k=bounds(KEYS), causal=True, scale=0.3
+    )
+    parts = zip(
+        *(x.split(n) for x, n in zip(inputs, (QUERIES, KEYS, KEYS), strict=True)), strict=True
+    )
+    alone = [
+        attention_sdpa(
+            *(x.clone() for x in part),
+            cu_seqlens_q=torch.tensor([0, len(part[0])]),
+            cu_seqlens_k=torch.tensor([0, len(part[1])]),
+            causal=True,
+            scale=0.3,
+        )
+        for part in parts
+    ]
+    assert torch.equal(torch.cat(alone), packed)
+
+
+def test_each_sequence_is_one_call_of_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    fused, shapes = F.scaled_dot_product_attention, list[tuple[int, ...]]()
+
+    def record(query: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        shapes.append(tuple(query.shape))
+        return fused(query, *args, **kwargs)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", record)
+    attention_sdpa(
+        *arguments(heads=4, groups=2, key_width=16, value_width=24, dtype=torch.float32),
+        cu_seqlens_q=bounds(QUERIES),
+        cu_seqlens_k=bounds(KEYS),
+        causal=True,
+        scale=0.3,
+    )
+    assert shapes == [(2, 2, length, 16) for length in QUERIES]
