@@ -156,11 +156,17 @@ class LibreHPS:
 
         Raises:
             InputError: See ``on_error``; or the lists do not match (code ``length_mismatch``).
-            ConfigError: ``on_error`` is neither of the two (code ``on_error_unknown``).
+            ConfigError: ``on_error`` is neither of the two (code ``on_error_unknown``), or
+                ``max_batch_tokens`` is below 1 (code ``max_batch_tokens``).
         """
         if on_error not in ("raise", "return"):
             raise ConfigError(
                 f"on_error is {on_error!r}; it must be 'raise' or 'return'", code="on_error_unknown"
+            )
+        if max_batch_tokens < 1:
+            raise ConfigError(
+                f"max_batch_tokens is {max_batch_tokens}; it must be at least 1",
+                code="max_batch_tokens",
             )
         pairs = pair(images, prompts)
         with _progress_bar(len(pairs)) if progress else nullcontext(_ignore) as advance:
@@ -181,6 +187,9 @@ class LibreHPS:
     ) -> Comparison:
         """Say which of two images a person would prefer, with a probability.
 
+        Each image is computed by itself, so that an image ties with itself and the two ways round
+        add up to one to the last bit.
+
         Args:
             image_a: One image.
             image_b: The other.
@@ -193,10 +202,10 @@ class LibreHPS:
             InputError: An image or the prompt cannot be scored.
             ConfigError: The checkpoint does not score that axis (code ``axis_missing``).
         """
-        self._check_axis(axis)
+        self.check_axis(axis)
         images = {"image_a": image_a, "image_b": image_b}
         score_a, score_b = self._score_all(
-            [Pair(image, prompt, name, "prompt") for name, image in images.items()]
+            [Pair(image, prompt, name, "prompt") for name, image in images.items()], alone=True
         )
         probability_a = preference_probability(
             score_a.axis(axis), score_b.axis(axis), calibrator=calibrator
@@ -212,16 +221,31 @@ class LibreHPS:
             InputError: An image or the prompt cannot be scored.
             ConfigError: The checkpoint does not score that axis (code ``axis_missing``).
         """
-        self._check_axis(axis)
+        self.check_axis(axis)
         pairs = [
             Pair(image, prompt, f"images[{index}]", "prompt")
             for index, image in enumerate(as_list(images))
         ]
         return Ranking.of(self._score_all(pairs), axis=axis)
 
-    def _score_all(self, pairs: Sequence[Pair]) -> list[Score]:
-        """Score every pair, or raise the first error."""
-        found = self._scores(pairs, strict=True, max_tokens=DEFAULT_BATCH_TOKENS, advance=_ignore)
+    def check_axis(self, axis: str) -> None:
+        """Refuse an axis before images are scored for it.
+
+        Raises:
+            ConfigError: The checkpoint does not score that axis of images (code ``axis_missing``).
+        """
+        known = [name for name in self.model.axes if name in IMAGE_AXES]
+        if axis not in known:
+            raise ConfigError(
+                f"this checkpoint does not score {axis!r} of images; "
+                f"it scores {', '.join(known) or 'nothing'}",
+                code="axis_missing",
+            )
+
+    def _score_all(self, pairs: Sequence[Pair], *, alone: bool = False) -> list[Score]:
+        """Score every pair, each packed with nothing if ``alone``, or raise the first error."""
+        max_tokens = 1 if alone else DEFAULT_BATCH_TOKENS
+        found = self._scores(pairs, strict=True, max_tokens=max_tokens, advance=_ignore)
         return [score for score in found if isinstance(score, Score)]
 
     def _scores(
@@ -233,6 +257,11 @@ class LibreHPS:
         advance: Callable[[int], None],
     ) -> Iterator[Score | InputError]:
         """Prepare, pack and score pairs, lazily and in order; ``strict`` raises the first error."""
+        if not set(IMAGE_AXES).intersection(self.model.axes):
+            raise ConfigError(
+                f"this checkpoint scores {', '.join(self.model.axes)}, and nothing of images",
+                code="axis_missing",
+            )
         prepared = _checked(map(self._prepare, pairs), strict=strict)
         for group in _groups(prepared, max_tokens):
             yield from _checked(self._score_group(group), strict=strict)
@@ -267,14 +296,6 @@ class LibreHPS:
                 yield part.pair.name(error)
                 continue
             yield Score(**axes, notes=part.notes, trained=self.trained)
-
-    def _check_axis(self, axis: str) -> None:
-        known = [name for name in self.model.axes if name in IMAGE_AXES]
-        if axis not in known:
-            raise ConfigError(
-                f"this checkpoint does not score {axis!r} of images; it scores {', '.join(known)}",
-                code="axis_missing",
-            )
 
 
 AxisNumbers = tuple[float, float | None]

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from librehps.errors import BackendError, CheckpointError, ConfigError, InputError
+from librehps.heads import MultiAxisHead
+from librehps.model import PreferenceModel
 from librehps.results import AxisScore, Score
 from librehps.scorer import LibreHPS
 from librehps.testing.tiny import make_tiny_checkpoint
@@ -254,6 +256,13 @@ def test_on_error_is_one_of_two_words(scorer: LibreHPS) -> None:
     assert caught.value.code == "on_error_unknown"
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_batch_holds_at_least_one_token(scorer: LibreHPS, limit: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        scorer.score_images(images=[], prompts=PROMPT, max_batch_tokens=limit)
+    assert caught.value.code == "max_batch_tokens"
+
+
 def test_notes_reach_the_score(scorer: LibreHPS, tmp_path: Path) -> None:
     frames = [Image.new("RGB", (60, 60), colour) for colour in ("red", "green", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
@@ -283,7 +292,6 @@ def test_a_comparison_is_antisymmetric_to_the_last_bit(
     scorer: LibreHPS, photographs: list, left: int, right: int
 ) -> None:
     a, b = photographs[left], photographs[right]
-    scorer = LibreHPS(scorer.model, scorer.processor, deterministic=True)
     forward = scorer.compare_images(image_a=a, image_b=b, prompt=PROMPT)
     backward = scorer.compare_images(image_a=b, image_b=a, prompt=PROMPT)
     assert forward.probability_a + backward.probability_a == 1.0
@@ -405,3 +413,11 @@ def test_what_cannot_be_loaded_says_so(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError):
         LibreHPS.from_pretrained(tmp_path / "empty")
+
+
+def test_a_model_of_videos_alone_does_not_score_images(scorer: LibreHPS, photographs: list) -> None:
+    heads = {"multi_axis": MultiAxisHead(hidden_size=64, axes=["temporal"])}
+    other = LibreHPS(PreferenceModel(scorer.model.model, heads), scorer.processor)
+    with pytest.raises(ConfigError, match="nothing of images") as caught:
+        other.score_image(image=photographs[0], prompt=PROMPT)
+    assert caught.value.code == "axis_missing"

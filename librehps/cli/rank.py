@@ -53,6 +53,7 @@ def rank(
         local_files_only=local_files_only,
         deterministic=deterministic,
     )
+    scorer.check_axis(axis)
     found = scorer.score_images(
         images=images,
         prompts=prompt,

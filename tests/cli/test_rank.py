@@ -67,3 +67,7 @@ def test_an_axis_that_is_not_scored_is_status_2(place: Path) -> None:
     result = run(place, ["cat.png"], "--axis", "temporal")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "[axis_missing]" in result.stderr
+    # Said before anything is scored, and so also where nothing can be.
+    result = run(place, ["nowhere.png"], "--axis", "beauty", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "it scores overall, alignment" in result.stderr
