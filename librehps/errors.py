@@ -6,6 +6,8 @@ Each carries a stable ``code`` for programs and, where one input of several is a
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class LibreHPSError(Exception):
     """Base of every error raised on purpose.
@@ -25,6 +27,11 @@ class LibreHPSError(Exception):
     def __str__(self) -> str:
         return self.message if self.item is None else f"{self.item}: {self.message}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default would call the class without its keyword arguments: an error that was raised
+        # in a worker process could then not be handed to its parent.
+        return _restored, (type(self), self.message, self.code, self.item), self.__dict__
+
     def at(self, item: str) -> LibreHPSError:
         """Name the input at fault, keeping a name that is already there as the inner part."""
         self.item = item if self.item is None else f"{item} ({self.item})"
@@ -33,6 +40,12 @@ class LibreHPSError(Exception):
     def to_dict(self) -> dict[str, str | None]:
         """Return ``{"code", "item", "message"}`` for JSON output."""
         return {"code": self.code, "item": self.item, "message": self.message}
+
+
+def _restored(
+    kind: type[LibreHPSError], message: str, code: str, item: str | None
+) -> LibreHPSError:
+    return kind(message, code=code, item=item)
 
 
 class InputError(LibreHPSError, ValueError):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
 from librehps.errors import (
@@ -43,3 +46,14 @@ def test_each_kind_can_be_caught_as_ours_and_as_python_s(
 ) -> None:
     assert issubclass(kind, LibreHPSError)
     assert issubclass(kind, builtin)
+
+
+@pytest.mark.parametrize("kind", [InputError, ConfigError, CheckpointError, BackendError])
+def test_an_error_survives_the_way_between_processes(kind: type[LibreHPSError]) -> None:
+    error = kind("the file ends early", code="image_truncated", item="cat.png").at("images[3]")
+    error.add_note("seen by worker 2")
+    for restored in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert type(restored) is kind
+        assert str(restored) == str(error)
+        assert restored.to_dict() == error.to_dict()
+        assert restored.__notes__ == ["seen by worker 2"]
