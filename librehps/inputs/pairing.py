@@ -22,6 +22,9 @@ else:
     # What is wrong with any other type is said here, also where annotations are checked.
     ImageSources = Prompt = Prompts = object
 
+# Sequences to Python, but of characters or numbers.
+_SINGLE = (str, bytes, bytearray, memoryview)
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -41,7 +44,7 @@ class Pair:
 
     def name(self, error: InputError) -> InputError:
         """Return ``error`` with the name of the one of the two that is at fault."""
-        of_prompt = error.code.startswith("prompt_")
+        of_prompt = error.code.startswith("prompt_") or error.code == "special_token_forged"
         error.at(self.prompt_name if of_prompt else self.image_name)
         return error
 
@@ -55,7 +58,7 @@ def as_list(images: object) -> list[ImageSource]:
     if isinstance(images, Tensor | np.ndarray):
         if images.ndim == 4:
             return list(images)
-    elif isinstance(images, Sequence) and not isinstance(images, str | bytes):
+    elif isinstance(images, Sequence) and not isinstance(images, _SINGLE):
         return list(images)
     raise InputError(
         "images must be a list, a tensor [N, C, H, W] or an array [N, H, W, C], but this is "
@@ -78,7 +81,9 @@ def pair(images: object, prompts: object) -> list[Pair]:
             Pair(image, prompts, f"images[{index}]", "prompts")
             for index, image in enumerate(sources)
         ]
-    if isinstance(prompts, bytes) or not isinstance(prompts, Sequence | np.ndarray):
+    # What numpy makes of one text has no length.
+    bare = isinstance(prompts, np.ndarray) and prompts.ndim == 0
+    if bare or isinstance(prompts, _SINGLE) or not isinstance(prompts, Sequence | np.ndarray):
         raise InputError(
             f"prompts must be a text or a list of texts, but this is {_described(prompts)}",
             code="prompts_type",

@@ -35,7 +35,9 @@ def test_lists_of_different_lengths_are_refused(images: list[str], prompts: list
     assert f"{len(prompts)} for {len(images)} images" in str(caught.value)
 
 
-@pytest.mark.parametrize("prompts", [b"bytes", 7, None, {"a": "b"}])
+@pytest.mark.parametrize(
+    "prompts", [b"bytes", bytearray(b"x"), 7, None, {"a": "b"}, np.array("text")]
+)
 def test_prompts_that_are_no_texts_are_refused(prompts: object) -> None:
     with pytest.raises(InputError) as caught:
         pair(["a"], prompts)
@@ -52,8 +54,16 @@ def test_a_batch_tensor_or_array_is_a_list_of_images() -> None:
 
 @pytest.mark.parametrize(
     "images",
-    ["cat.png", b"\x89PNG", torch.rand(3, 4, 5), np.zeros((4, 5, 3), np.uint8), 7, None],
-    ids=["path", "bytes", "tensor", "array", "number", "nothing"],
+    [
+        "cat.png",
+        b"\x89PNG",
+        bytearray(b"\x89PNG"),
+        torch.rand(3, 4, 5),
+        np.zeros((4, 5, 3), np.uint8),
+        7,
+        None,
+    ],
+    ids=["path", "bytes", "bytearray", "tensor", "array", "number", "nothing"],
 )
 def test_a_single_image_is_no_list(images: object) -> None:
     with pytest.raises(InputError, match="score_image") as caught:
@@ -66,3 +76,5 @@ def test_an_error_is_given_to_the_one_at_fault() -> None:
     assert one.name(InputError("m", code="image_empty")).item == "images[3]"
     assert one.name(InputError("m", code="tensor_range", item="a.pt")).item == "images[3] (a.pt)"
     assert one.name(InputError("m", code="prompt_empty")).item == "prompts[3]"
+    forged = InputError("m", code="special_token_forged")
+    assert one.name(forged).item == "prompts[3]"
