@@ -48,7 +48,7 @@ def choose_device(requested: str | torch.device = "auto") -> torch.device:
 
     Raises:
         ConfigError: Not a device name (code ``device_unknown``).
-        BackendError: A CUDA device that is not here (code ``device_unavailable``).
+        BackendError: A device that is not here (code ``device_unavailable``).
     """
     if requested == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -65,6 +65,17 @@ def choose_device(requested: str | torch.device = "auto") -> torch.device:
             f"{torch.cuda.device_count()} CUDA devices here",
             code="device_unavailable",
         )
+    if device.type not in ("cpu", "cuda"):
+        try:
+            # The names of devices that a build does not have are known to torch all the same, and
+            # on "meta" there is memory for shapes only.
+            torch.zeros(1, device=device).cpu()
+        except (RuntimeError, AssertionError, ImportError) as error:
+            raise BackendError(
+                f"{str(device)!r} was asked for, but torch {torch.__version__} cannot compute "
+                "there; use 'auto', 'cpu' or 'cuda'",
+                code="device_unavailable",
+            ) from error
     return device
 
 
@@ -72,14 +83,14 @@ def choose_dtype(requested: str | torch.dtype, device: torch.device) -> torch.dt
     """Return the number format of the weights; ``"auto"`` is bfloat16 where that is native.
 
     Args:
-        requested: ``"auto"``, a name in ``DTYPES``, or a floating torch dtype.
+        requested: ``"auto"``, a name in ``DTYPES``, or one of its dtypes or float64.
         device: Where the model will run.
 
     Raises:
         ConfigError: Not a floating format that is known (code ``dtype_unknown``).
     """
     if isinstance(requested, torch.dtype):
-        if not requested.is_floating_point:
+        if requested not in (*DTYPES.values(), torch.float64):
             raise ConfigError(f"weights cannot be {requested}", code="dtype_unknown")
         return requested
     if requested == "auto":

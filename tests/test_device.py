@@ -84,7 +84,7 @@ def test_a_named_dtype_is_taken(requested: str | torch.dtype, expected: torch.dt
     assert choose_dtype(requested, CPU) == expected
 
 
-@pytest.mark.parametrize("requested", ["int8", "half", torch.int64])
+@pytest.mark.parametrize("requested", ["int8", "half", torch.int64, torch.float8_e4m3fn])
 def test_other_dtypes_are_refused(requested: str | torch.dtype) -> None:
     with pytest.raises(ConfigError) as caught:
         choose_dtype(requested, CPU)
@@ -110,3 +110,10 @@ def test_a_word_that_is_no_device_is_an_error() -> None:
     with pytest.raises(ConfigError) as caught:
         choose_device("gpu0")
     assert caught.value.code == "device_unknown"
+
+
+@pytest.mark.parametrize("name", ["meta", "hpu"])
+def test_a_device_that_cannot_compute_here_is_an_error(name: str) -> None:
+    with pytest.raises(BackendError, match=name) as caught:
+        choose_device(name)
+    assert caught.value.code == "device_unavailable"
