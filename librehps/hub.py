@@ -31,32 +31,37 @@ def find_checkpoint(
             (``hub_unavailable``), or it is ``"nano"`` (``nano_not_bundled``).
         ConfigError: A ``revision`` of a local folder (code ``revision_of_folder``).
     """
-    folder = Path(path_or_id)
-    if os.fspath(path_or_id) and folder.is_dir():
+    folder, name = Path(path_or_id), os.fspath(path_or_id)
+    # os.path and not pathlib, whose tests raise for names that are too long or in a closed folder.
+    if os.path.isdir(name):
         if revision is not None:
             raise ConfigError(
                 f"{folder} is a folder here and has no revision {revision!r}",
                 code="revision_of_folder",
             )
         return folder
-    name = os.fspath(path_or_id)
     if name == "nano":
         raise CheckpointError(
             "this release does not carry the small trained model yet; make an untrained one with "
             "'librehps init FOLDER --preset nano', or name a checkpoint folder",
             code="nano_not_bundled",
         )
-    if folder.is_file():
+    if os.path.isfile(name):
         raise CheckpointError(
             f"{name} is a file; a checkpoint is the folder that holds config.json",
             code="ckpt_missing",
         )
     if not isinstance(path_or_id, str) or not _HUB_ID.fullmatch(name):
         raise CheckpointError(
-            f"there is no folder {name}, and it is no Hugging Face id (owner/name) either",
+            f"there is no folder {_short(name)!r} here, and it is no Hugging Face id (owner/name) "
+            "either",
             code="ckpt_missing",
         )
     return _download(name, revision=revision, local_files_only=local_files_only)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 200 else f"{name[:197]}..."
 
 
 def _download(name: str, *, revision: str | None, local_files_only: bool) -> Path:
@@ -77,10 +82,14 @@ def _download(name: str, *, revision: str | None, local_files_only: bool) -> Pat
     # OSError covers the disk, and the network in every client library that the hub's has used.
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         at = "" if revision is None else f" at revision {revision!r}"
-        where = "in the local cache" if local_files_only else "on Hugging Face"
+        what = (
+            "was not found in the local cache"
+            if local_files_only
+            else "could not be fetched from Hugging Face"
+        )
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise CheckpointError(
-            f"there is no folder {name} here, and {name}{at} was not found {where}: {reason[0]}",
+            f"there is no folder {name} here, and {name}{at} {what}: {reason[0]}",
             code="hub_unavailable",
         ) from error
     return Path(folder)

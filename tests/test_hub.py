@@ -59,13 +59,13 @@ def test_what_the_hub_does_not_have_is_a_checkpoint_error(
     monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     monkeypatch.setattr(huggingface_hub, "snapshot_download", Hub(failure))
-    with pytest.raises(CheckpointError, match="at revision 'v2' was not found") as caught:
+    with pytest.raises(CheckpointError, match="at revision 'v2' could not be fetched") as caught:
         find_checkpoint("owner/name", revision="v2")
     assert caught.value.code == "hub_unavailable"
 
 
 @pytest.mark.parametrize(
-    "name", ["nowhere", "a/b/c", "/nowhere/at/all", "../x", "./x", "", "a b/c"]
+    "name", ["nowhere", "a/b/c", "/nowhere/at/all", "../x", "./x", "", "a b/c", "x" * 5000, "a\0b"]
 )
 def test_a_path_that_is_not_there_never_reaches_the_hub(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
