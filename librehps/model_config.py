@@ -118,7 +118,11 @@ class LibreHPSConfig:
             }
         except ConfigError as error:
             raise _wrong(str(error)) from error
-        return cls(**known)
+        config = cls(**known)
+        words = config.prompt_template
+        if config.pooling == "marked" and words is not None and not words.has_mark:
+            raise _wrong("the pooling 'marked' reads the token at {mark}; prompt_template has none")
+        return config
 
 
 def build_heads(config: LibreHPSConfig, *, hidden_size: int) -> dict[str, Head]:

@@ -51,6 +51,7 @@ def test_what_may_be_left_out_has_a_default() -> None:
         ({"max_prompt_tokens": 0}, "at least 1"),
         ({"heads": {"scalar": 3}}, "'scalar' must be an object"),
         ({"prompt_template": {"text": "no fields"}}, "template"),
+        ({"pooling": "marked", "prompt_template": {"text": "{image}{prompt}"}}, "{mark}"),
         ({"prompt_template": {"txt": "{image}{prompt}"}}, "txt"),
         ({"pixel_budget": {"min_pixels": 5, "max_pixels": 2}}, "factor"),
         ({"pixel_budget": {"min": 5}}, "min"),

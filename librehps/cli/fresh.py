@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,12 @@ class Fresh:
         Raises:
             ConfigError: A name that means nothing, or bounds that contradict each other.
         """
+        words = DEFAULT_TEMPLATE if template is None else read_template(template)
+        if pooling == "marked" and not words.has_mark:
+            raise ConfigError(
+                "the pooling 'marked' reads the token at {mark}, and the template has none",
+                code="template_field_missing",
+            )
         # A throw-away head: its own checks say what is wrong with the axes.
         MultiAxisHead(hidden_size=1, axes=axes)
         _ = POOLINGS[pooling]
@@ -69,7 +76,7 @@ class Fresh:
             pooling=pooling,
             dtype=choose_dtype(dtype, torch.device("cpu")),
             seed=seed,
-            template=DEFAULT_TEMPLATE if template is None else read_template(template),
+            template=words,
             budget=PixelBudget(min_pixels=min_pixels, max_pixels=max_pixels),
         )
 
@@ -135,11 +142,20 @@ class Fresh:
 
 
 def check_target(folder: Path) -> None:
-    """Refuse to write where something is already.
+    """Refuse, before anything is drawn, a place where a checkpoint cannot be written.
 
     Raises:
-        CheckpointError: It is a file or a folder that is not empty (code ``ckpt_would_overwrite``).
+        CheckpointError: It is a file or a folder that is not empty (code ``ckpt_would_overwrite``),
+            or no folder can be made there (``ckpt_unwritable``).
     """
+    parents = folder.absolute().parents
+    above = next(parent for parent in parents if os.path.lexists(parent))
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise CheckpointError(
+            f"no folder can be made here: {above} is not a folder that may be written to",
+            code="ckpt_unwritable",
+            item=str(folder),
+        )
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise CheckpointError(
             "there is something here already; name a new folder, or empty this one first",

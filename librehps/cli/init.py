@@ -9,12 +9,15 @@ import typer
 
 from librehps.cli import options
 from librehps.cli.output import note, write_json, write_line
+from librehps.errors import CheckpointError
 
 EPILOG = options.examples(
     "librehps init model --preset nano",
     "librehps init model --from path/to/Qwen3.5-4B",
     "librehps init model --from Qwen/Qwen3.5-4B --axes overall,alignment --pooling mean",
 )
+# What torch's generators take.
+MAX_SEED = 2**63 - 1
 PRESETS = "nano, 0.8b, 2b, 4b, 9b, 27b"
 
 
@@ -43,7 +46,7 @@ def init(
             help="tokenizer.json for a preset; without it, one token per byte of text.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random weights.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random weights.", min=0, max=MAX_SEED)] = 0,
     dtype: Annotated[
         str, typer.Option(metavar="NAME", help="Of the weights on disk: bfloat16, float32.")
     ] = "bfloat16",
@@ -79,6 +82,8 @@ def init(
         raise typer.BadParameter("give either --from FOLDER|ID or --preset NAME")
     if source is not None and tokenizer is not None:
         raise typer.BadParameter("--tokenizer goes with --preset; --from brings its own")
+    if preset is not None and (revision is not None or local_files_only):
+        raise typer.BadParameter("--revision and --local-files-only go with --from")
     from librehps.cli import fresh
 
     start = fresh.Fresh.of(
@@ -100,7 +105,12 @@ def init(
             str(source), revision=revision, local_files_only=local_files_only
         )
     note(f"writing {out}")
-    model.save_pretrained(out, processor=processor)
+    try:
+        model.save_pretrained(out, processor=processor)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot be written: {error}", code="ckpt_unwritable", item=str(out)
+        ) from error
     backbone = sum(parameter.numel() for parameter in model.model.parameters())
     heads = sum(parameter.numel() for parameter in model.parameters()) - backbone
     note(

@@ -75,6 +75,11 @@ class PromptTemplate:
             _check_text(text, name=f"field {name!r}")
         _check_names([name for _, name in self._parts() if name is not None], self.fields)
 
+    @property
+    def has_mark(self) -> bool:
+        """Whether there is a ``{mark}``."""
+        return any(name == "mark" for _, name in self._parts())
+
     def segments(self, prompt: str) -> list[Segment]:
         """Return the parts of the filled-in template, in order."""
         segments: list[Segment] = []

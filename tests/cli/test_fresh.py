@@ -110,3 +110,18 @@ def test_what_is_no_template_is_refused(tmp_path: Path, name: str, content: str)
     with pytest.raises(ConfigError) as caught:
         read_template(tmp_path / name)
     assert caught.value.code.startswith("template_")
+
+
+def test_a_target_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(CheckpointError) as caught:
+        check_target(tmp_path / "file" / "model")
+    assert caught.value.code == "ckpt_unwritable"
+
+
+def test_marked_pooling_needs_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("{prompt} {image}")
+    with pytest.raises(ConfigError, match="'marked'"):
+        Fresh.of(pooling="marked", template=tmp_path / "t.txt")
+    (tmp_path / "t.txt").write_text("{prompt} {image}{mark}")
+    assert Fresh.of(pooling="marked", template=tmp_path / "t.txt").pooling == "marked"

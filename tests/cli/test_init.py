@@ -10,6 +10,7 @@ import skimage.data
 from typer.testing import CliRunner, Result
 
 from librehps.cli.main import app
+from librehps.model import PreferenceModel
 from librehps.scorer import LibreHPS
 from librehps.testing.tiny import make_tiny_hf_checkpoint
 
@@ -98,3 +99,29 @@ def test_what_makes_no_sense_is_said_and_nothing_is_written(
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert f"[{code}]" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--preset", "nano", "--seed", str(2**63)],
+        ["--preset", "nano", "--revision", "main"],
+        ["--preset", "nano", "--local-files-only"],
+    ],
+)
+def test_wrong_usage_writes_nothing(tmp_path: Path, arguments: list[str]) -> None:
+    result = run(str(tmp_path / "out"), *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Error: Invalid value" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_refuses_is_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PreferenceModel, "save_pretrained", refuse)
+    result = run(str(tmp_path / "out"), "--preset", "nano")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "No space left" in result.stderr
+    assert "[ckpt_unwritable]" in result.stderr

@@ -165,3 +165,8 @@ def test_the_byte_limit_is_exact(letter):
     with pytest.raises(InputError, match=f"{MAX_PROMPT_BYTES + 1} "):
         check_prompt(longest + "x")
     assert check_prompt("xyz", max_bytes=3) == "xyz"
+
+
+def test_a_template_knows_whether_it_has_a_mark() -> None:
+    assert DEFAULT_TEMPLATE.has_mark
+    assert not PromptTemplate("{image}{prompt}{{mark}}").has_mark
