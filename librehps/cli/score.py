@@ -108,8 +108,9 @@ def _prompts_for(images: list[str], *, prompt: str | None, prompts: Path | None)
     if prompts is None:
         return [prompt or ""] * len(images)
     try:
+        # Some editors put a byte order mark in front, which is no part of the first prompt.
         # Newlines only: str.splitlines() would also cut at characters that a prompt may hold.
-        texts = prompts.read_text("utf-8").removesuffix("\n").split("\n")
+        texts = prompts.read_text("utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"{prompts} is not UTF-8 text: {error}") from error
     if len(texts) != len(images):

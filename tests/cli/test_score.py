@@ -127,3 +127,10 @@ def test_notes_are_on_stderr(place: Path) -> None:
     assert result.exit_code == 0
     assert "2 frames" in result.stderr
     assert "2 frames" not in result.stdout
+
+
+def test_a_byte_order_mark_is_no_part_of_a_prompt(place: Path) -> None:
+    prompts = place / "marked.txt"
+    prompts.write_bytes("a cat\r\n".encode("utf-8-sig"))
+    result = run(place, str(place / "cat.png"), "--prompts", str(prompts), "--json")
+    assert json.loads(result.stdout)["items"][0]["prompt"] == "a cat"
