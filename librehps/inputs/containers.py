@@ -111,10 +111,9 @@ def check_structure(data: bytes, kind: str) -> None:
     """Refuse files whose own framing shows that they are cut short or damaged.
 
     PNG: every chunk is there up to the end chunk, and the checksums of the critical ones are right
-        (the
-    decoder ignores those of the pixel data). WebP: the length in the header is there. JPEG: there
-    is an end marker, and not an absurd number of scans. JPEG has no checksums: damage inside its
-    data can decode to a picture with wrong pixels, and nothing can tell.
+    (the decoder ignores those of the pixel data). WebP: as many bytes as the header says. JPEG:
+    there is an end marker, and not an absurd number of scans. JPEG has no checksums: damage inside
+    its data can decode to a picture with wrong pixels, and nothing can tell.
 
     Raises:
         InputError: Code ``image_truncated`` or ``image_damaged``.

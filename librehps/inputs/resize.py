@@ -91,8 +91,7 @@ def smart_resize(
 
     The rule is the one the backbone was trained with, and it has two edges that are kept as they
     are: a strip so thin that its short side has to stay at ``factor`` may exceed ``max_pixels``,
-        and so may
-    rounding up when the two bounds lie close together.
+    and so may rounding up when the two bounds lie close together.
 
     Args:
         height: In pixels.
