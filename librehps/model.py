@@ -205,12 +205,20 @@ class PreferenceModel(nn.Module):
         stored: dict[str, str] | None = None
         if heads is None:
             heads, stored = _stored_heads(names.others, described, config.text.hidden_size)
-        with without_memory():
-            native = Qwen3_5Backbone(
-                config,
-                attn_impl=attn_impl if backbone == "native" else "auto",
-                kernel_impl=kernel_impl,
-            )
+        try:
+            with without_memory():
+                native = Qwen3_5Backbone(
+                    config,
+                    attn_impl=attn_impl if backbone == "native" else "auto",
+                    kernel_impl=kernel_impl,
+                )
+        except RuntimeError as error:
+            # No memory is taken here: what fails is a size that no tensor can have.
+            raise CheckpointError(
+                f"asks for a model that cannot be built ({error})",
+                code="ckpt_config",
+                item=str(folder / "config.json"),
+            ) from error
         check_backbone(native, reader, names)
         module: nn.Module = native
         if backbone == "transformers":
@@ -286,10 +294,13 @@ def _stored_heads(
         for note in found.notes:
             warnings.warn(note, UserWarning, stacklevel=3)
         return found.heads, found.names
-    heads = build_heads(described, hidden_size=hidden_size)
+    # Without memory first: a config may ask for more than the file holds, or than there is.
+    with without_memory():
+        asked = build_heads(described, hidden_size=hidden_size)
     wanted: set[str] = set()
-    for name, head in heads.items():
-        of_head = {f"{name}_head.{key}" for key in cast("nn.Module", head).state_dict()}
+    for name, head in asked.items():
+        tensors = cast("nn.Module", head).state_dict()
+        of_head = {f"{name}_head.{key}" for key in tensors}
         missing = sorted(of_head - set(shapes))
         if missing:
             raise CheckpointError(
@@ -298,6 +309,15 @@ def _stored_heads(
                 code="heads_missing" if len(missing) == len(of_head) else "ckpt_missing_tensor",
                 item=f"{name}_head",
             )
+        for key, tensor in tensors.items():
+            tensor_name = f"{name}_head.{key}"
+            if shapes[tensor_name] != tuple(tensor.shape):
+                raise CheckpointError(
+                    f"has shape {list(shapes[tensor_name])}; "
+                    f"config.json asks for {list(tensor.shape)}",
+                    code="ckpt_shape",
+                    item=tensor_name,
+                )
         wanted |= of_head
     unexpected = sorted(set(shapes) - wanted)
     if unexpected:
@@ -307,6 +327,7 @@ def _stored_heads(
             code="ckpt_unexpected_tensor",
             item=unexpected[0],
         )
+    heads = build_heads(described, hidden_size=hidden_size)
     return heads, {name: name for name in wanted}
 
 

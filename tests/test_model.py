@@ -271,6 +271,12 @@ def test_a_tensor_that_does_not_fit_is_named(
         (lambda c: c.pop("text_config"), "ckpt_config", "text_config"),
         (lambda c: c["text_config"].update(hidden_size=64), "ckpt_config", "hidden_size"),
         (lambda c: c["text_config"].update(vocab_size=513), "ckpt_shape", "513"),
+        (lambda c: c["text_config"].update(vocab_size=10**18), "ckpt_config", "cannot be built"),
+        (
+            lambda c: c["librehps"]["heads"]["scalar"].update(hidden_sizes=[10**9, 10**9]),
+            "heads_missing",
+            "scalar_head.2.weight",
+        ),
         (lambda c: c["text_config"].update(layer_types=["mamba3"] * 4), "ckpt_config", "mamba3"),
     ],
 )

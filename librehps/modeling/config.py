@@ -18,6 +18,7 @@ from librehps.modeling.config_reading import (
     honour_only,
     require,
     require_counts,
+    require_measures,
     select,
 )
 from librehps.modeling.vision.config import Qwen3_5VisionConfig
@@ -36,7 +37,11 @@ _IMPLEMENTED_TEXT: dict[str, tuple[Any, ...]] = {
     "mamba_ssm_dtype": ("float32", None),
     "mlp_only_layers": ([], None),
     "num_experts": (0, None),
+    # Older files put settings of the rotation here, such as those that stretch it.
+    "rope_scaling": (None,),
 }
+# Far more than any model has; a file that asks for more would be built for minutes.
+_MAX_LAYERS = 1024
 _IMPLEMENTED_TEXT_ROPE: dict[str, tuple[Any, ...]] = {
     "rope_type": ("default",),
     "type": ("default",),
@@ -104,6 +109,7 @@ class Qwen3_5TextConfig:
     def __post_init__(self) -> None:
         section = "text_config"
         require_counts(self, section, but=("mtp_num_hidden_layers",))
+        require_measures(self, section, but=("initializer_range",))
         require(
             self.linear_conv_kernel_dim > 1,
             "a convolution of one tap mixes nothing",
@@ -128,11 +134,12 @@ class Qwen3_5TextConfig:
             item=f"{section}.rope_parameters.partial_rotary_factor",
         )
         # Frequency j belongs to axis j % 3 while that axis has some left, and else to time.
-        _, height, width = self.mrope_section
+        time, height, width = self.mrope_section
         pairs = self.rotary_dim // 2
         interleaved = (len(range(1, pairs, 3)), len(range(2, pairs, 3)))
         require(
             sum(self.mrope_section) == pairs
+            and min(time, height, width) >= 0
             and height <= interleaved[0]
             and width <= interleaved[1],
             f"{list(self.mrope_section)} cannot be interleaved over {pairs} frequencies",
@@ -166,10 +173,12 @@ class Qwen3_5TextConfig:
         honour(rope, place, _IMPLEMENTED_TEXT_ROPE)
         honour_only(rope, place, (*_IMPLEMENTED_TEXT_ROPE, *_ROPE_FIELDS))
         values |= select(cls, rope)
-        if rope.get("mrope_section") is not None:
-            parts: list[Any] = list(rope["mrope_section"])
+        values.pop("mrope_section", None)
+        parts = rope.get("mrope_section")
+        if parts is not None:
             require(
-                [type(part) for part in parts] == [int, int, int],
+                isinstance(parts, list | tuple)
+                and [type(part) for part in parts] == [int, int, int],
                 f"must be three integers, found {parts!r}",
                 item=f"{place}.mrope_section",
             )
@@ -259,7 +268,7 @@ class Qwen3_5Config:
         for name in _TOKEN_IDS:
             token_id = getattr(self, name)
             require(
-                isinstance(token_id, int) and 0 <= token_id < self.text.vocab_size,
+                type(token_id) is int and 0 <= token_id < self.text.vocab_size,
                 f"{token_id!r} is no row of the {self.text.vocab_size} embeddings",
                 item=name,
             )
@@ -321,6 +330,11 @@ def _layer_types(mapping: Mapping[str, Any], section: str) -> tuple[str, ...]:
     from librehps.modeling.mixer import MIXERS
 
     count = mapping.get("num_hidden_layers")
+    require(
+        not isinstance(count, int) or count <= _MAX_LAYERS,
+        f"at most {_MAX_LAYERS} layers are built, found {count!r}",
+        item=f"{section}.num_hidden_layers",
+    )
     listed = mapping.get("layer_types")
     if listed is None:
         interval = mapping.get("full_attention_interval", 4)
@@ -331,6 +345,13 @@ def _layer_types(mapping: Mapping[str, Any], section: str) -> tuple[str, ...]:
         )
         kinds = ("full_attention", "linear_attention")
         listed = [kinds[bool((index + 1) % interval)] for index in range(count or 0)]
+    require(
+        isinstance(listed, list | tuple)
+        and len(listed) <= _MAX_LAYERS
+        and all(isinstance(name, str) for name in listed),
+        f"must list the names of at most {_MAX_LAYERS} mixers, found {listed!r:.80}",
+        item=f"{section}.layer_types",
+    )
     require(
         count is None or count == len(listed),
         f"{count!r} layers, but layer_types names {len(listed)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -47,6 +48,27 @@ def require_counts(config: Any, section: str, *, but: tuple[str, ...] = ()) -> N
             require(
                 is_integer and value >= least,
                 f"must be an integer of at least {least}, found {value!r}",
+                item=f"{section}.{field.name}",
+            )
+
+
+def require_measures(config: Any, section: str, *, but: tuple[str, ...] = ()) -> None:
+    """Require that every field annotated ``float`` is finite and greater than zero.
+
+    Args:
+        config: A dataclass instance.
+        section: What the fields belong to, for the message.
+        but: Fields that may also be zero.
+
+    Raises:
+        ConfigError: One is not (code ``config_value``).
+    """
+    for field in dataclasses.fields(config):
+        if field.type == "float":
+            value = getattr(config, field.name)
+            require(
+                math.isfinite(value) and (value > 0 or (value == 0 and field.name in but)),
+                f"must be a finite number above zero, found {value!r}",
                 item=f"{section}.{field.name}",
             )
 

@@ -53,7 +53,8 @@ def encode_vision(
         InputError: Patches without grids, or grids without patches (code ``grid_mismatch``).
     """
     num_grids = 0 if grid_thw is None else grid_thw.shape[0]
-    if patches is None and num_grids == 0:
+    num_patches = 0 if patches is None else patches.shape[0]
+    if num_patches == 0 and num_grids == 0:
         return None
     if patches is None or grid_thw is None:
         raise InputError(

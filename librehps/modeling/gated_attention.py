@@ -12,7 +12,7 @@ from librehps.kernels.rotary import rotary as rotate
 from librehps.modeling.config import Qwen3_5TextConfig
 from librehps.modeling.mixer import MIXERS, Rotary
 from librehps.modeling.norm import ZeroCentredRMSNorm
-from librehps.modeling.state import AttentionState
+from librehps.modeling.state import AttentionState, check_state
 from librehps.typing import Float, Int, Tensor
 
 
@@ -75,6 +75,7 @@ class GatedAttention(nn.Module):
 
         known = AttentionState(key=key, value=value, cu_seqlens=cu_seqlens)
         if state is not None:
+            check_state(state, AttentionState)
             known = state.extend(known)
         mixed = attention(
             query,

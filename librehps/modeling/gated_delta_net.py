@@ -14,7 +14,7 @@ from librehps.kernels.gated_delta_rule import gated_delta_rule
 from librehps.kernels.gated_rms_norm import gated_rms_norm
 from librehps.modeling.config import Qwen3_5TextConfig
 from librehps.modeling.mixer import MIXERS, Rotary
-from librehps.modeling.state import GatedDeltaNetState
+from librehps.modeling.state import GatedDeltaNetState, check_state
 from librehps.typing import Float, Int, Tensor
 
 
@@ -123,6 +123,8 @@ class GatedDeltaNet(nn.Module):
         return_state: bool = False,
     ) -> tuple[Float[Tensor, "T D"], GatedDeltaNetState | None]:
         """Mix the tokens of each sequence; see ``TokenMixer``."""
+        if state is not None:
+            check_state(state, GatedDeltaNetState)
         mixed, conv = causal_conv1d(
             self.in_proj_qkv(x),
             self.conv1d.weight.squeeze(1),

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from librehps.errors import InputError
 from librehps.typing import Float, Int, Tensor
 
 
@@ -30,7 +31,24 @@ class AttentionState:
     cu_seqlens: Int[Tensor, " N_plus_1"]
 
     def extend(self, new: AttentionState) -> AttentionState:
-        """Return a state in which each sequence's ``new`` tokens follow its old ones."""
+        """Return a state in which each sequence's ``new`` tokens follow its old ones.
+
+        Raises:
+            InputError: The two are not of the same sequences, heads and number format (code
+                ``state_mismatch``).
+        """
+        for name in ("key", "value", "cu_seqlens"):
+            old, added = getattr(self, name), getattr(new, name)
+            whole = name == "cu_seqlens"
+            if old.shape[not whole :] != added.shape[not whole :] or (
+                not whole and old.dtype != added.dtype
+            ):
+                raise InputError(
+                    f"{name} has shape {list(old.shape)} in {old.dtype} in the state, and "
+                    f"{list(added.shape)} in {added.dtype} in what continues it",
+                    code="state_mismatch",
+                    item=name,
+                )
         sequences = torch.cat((_sequence_of_token(self), _sequence_of_token(new)))
         # A stable sort by sequence keeps old before new and both in their order.
         order = torch.argsort(sequences, stable=True)
@@ -63,3 +81,16 @@ class BackboneState:
     """The state of every layer, first to last; each mixer knows its own kind."""
 
     layers: tuple[Any, ...]
+
+
+def check_state(state: object, kind: type[Any]) -> None:
+    """Raise unless ``state`` is of the kind that a layer carries on.
+
+    Raises:
+        InputError: It is another layer's (code ``state_mismatch``).
+    """
+    if not isinstance(state, kind):
+        raise InputError(
+            f"a layer that carries on a {kind.__name__} was given a {type(state).__name__}",
+            code="state_mismatch",
+        )

@@ -76,7 +76,20 @@ def test_older_files_are_read() -> None:
         ("vision_config", {"patch_size": [16, 14]}, "vision_config.patch_size"),
         ("vision_config", {"num_heads": 5}, "vision_config.hidden_size"),
         ("vision_config", {"num_position_embeddings": 12}, "vision_config.num_position"),
+        ("text_config", {"layer_types": 4}, "text_config.layer_types"),
+        ("text_config", {"layer_types": [1, 2, 3, 4]}, "text_config.layer_types"),
+        ("text_config", {"layer_types": ["full_attention"] * 2000}, "text_config.layer_types"),
+        ("text_config", {"num_hidden_layers": 10**9}, "text_config.num_hidden_layers"),
+        ("text_config", {"rms_norm_eps": float("nan")}, "text_config.rms_norm_eps"),
+        ("text_config", {"rms_norm_eps": -1.0}, "text_config.rms_norm_eps"),
+        ("text_config", {"rope_scaling": {"type": "yarn"}}, "text_config.rope_scaling"),
+        ("vision_config", {"depth": 10**6}, "vision_config.depth"),
+        ("vision_config", {"patch_size": []}, "vision_config.patch_size"),
+        ("vision_config", {"patch_size": [{}, {}]}, "vision_config.patch_size"),
+        ("vision_config", {"rope_parameters": [1]}, "vision_config.rope_parameters"),
+        ("vision_config", {"rope_theta": 0.0, "rope_parameters": None}, "vision_config.rope_theta"),
         (None, {"image_token_id": -1}, "image_token_id"),
+        (None, {"image_token_id": True}, "image_token_id"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(
@@ -95,6 +108,8 @@ def test_what_cannot_be_honoured_is_refused_by_name(
         {"mrope_interleaved": False},
         {"mrope_section": [2, 3, 3]},
         {"mrope_section": [8]},
+        {"mrope_section": [10, -1, -1]},
+        {"mrope_section": 8},
         {"partial_rotary_factor": 1.5},
         {"factor": 4.0},
     ],
@@ -106,6 +121,21 @@ def test_other_rotations_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         Qwen3_5Config.from_hf(mapping)
     assert (caught.value.item or "").startswith("text_config.rope_parameters")
+
+
+@pytest.mark.parametrize("theta", [0.0, -1e4, float("inf")])
+def test_a_rotation_needs_a_base(theta: float) -> None:
+    mapping = changed(None)
+    mapping["text_config"]["rope_parameters"]["rope_theta"] = theta
+    with pytest.raises(ConfigError) as caught:
+        Qwen3_5Config.from_hf(mapping)
+    assert (caught.value.code, caught.value.item) == ("config_value", "text_config.rope_theta")
+
+
+def test_an_empty_section_is_the_usual_one() -> None:
+    mapping = PRESETS["4b"].to_hf()
+    mapping["text_config"]["rope_parameters"]["mrope_section"] = None
+    assert Qwen3_5Config.from_hf(mapping) == PRESETS["4b"]
 
 
 def test_missing_settings_are_named() -> None:

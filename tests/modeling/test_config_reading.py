@@ -11,6 +11,7 @@ from librehps.modeling.config_reading import (
     honour_only,
     require,
     require_counts,
+    require_measures,
     select,
 )
 
@@ -71,3 +72,15 @@ def test_a_requirement_names_its_setting() -> None:
     require(True, "fine", item="x")
     with pytest.raises(ConfigError, match=r"^x: not fine"):
         require(False, "not fine", item="x")
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_measures_are_finite_and_above_zero(scale: float) -> None:
+    with pytest.raises(ConfigError, match="above zero") as caught:
+        require_measures(Shape(width=1, scale=scale), "shape")
+    assert caught.value.item == "shape.scale"
+
+
+def test_a_measure_may_be_exempt_from_being_above_zero() -> None:
+    require_measures(Shape(width=1, scale=0.0), "shape", but=("scale",))
+    require_measures(Shape(width=1, scale=0.5), "shape")

@@ -47,6 +47,7 @@ def test_pictures_need_patches_and_grids() -> None:
     assert encoded.shape == (1, 6)
     assert encode_vision(first_row, None, None) is None
     assert encode_vision(first_row, None, none) is None
+    assert encode_vision(first_row, patches[:0], none) is None
     for has_patches, has_grid in ((patches, None), (None, grid)):
         with pytest.raises(InputError, match="pictures need both") as caught:
             encode_vision(first_row, has_patches, has_grid)

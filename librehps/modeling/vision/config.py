@@ -14,13 +14,17 @@ from librehps.modeling.config_reading import (
     honour_only,
     require,
     require_counts,
+    require_measures,
     select,
 )
 
 _IMPLEMENTED_VISION: dict[str, tuple[Any, ...]] = {
     "hidden_act": ("gelu_pytorch_tanh",),
     "deepstack_visual_indexes": ([], None),
+    "rope_scaling": (None,),
 }
+# Far more than any tower has; a file that asks for more would be built for minutes.
+_MAX_DEPTH = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,12 @@ class Qwen3_5VisionConfig:
     def __post_init__(self) -> None:
         section = "vision_config"
         require_counts(self, section)
+        require_measures(self, section, but=("initializer_range",))
+        require(
+            self.depth <= _MAX_DEPTH,
+            f"at most {_MAX_DEPTH} blocks are built, found {self.depth}",
+            item=f"{section}.depth",
+        )
         require(
             self.hidden_size % (4 * self.num_heads) == 0,
             f"{self.hidden_size} / {self.num_heads} heads is not a multiple of 4",
@@ -101,18 +111,19 @@ class Qwen3_5VisionConfig:
         rope = mapping.get("rope_parameters")
         if rope is not None:
             place = f"{section}.rope_parameters"
+            require(isinstance(rope, Mapping), f"must be a mapping, found {rope!r:.80}", item=place)
             honour(rope, place, {"rope_type": ("axial", "default")})
             honour_only(rope, place, ("rope_type", "rope_theta"))
             values |= select(cls, rope)
         for name in ("patch_size", "temporal_patch_size"):
             if isinstance(values.get(name), (list, tuple)):
-                sides = set(values[name])
+                sides = list(values[name])
                 require(
-                    len(sides) == 1,
-                    f"must be square, found {values[name]}",
+                    sides != [] and all(side == sides[0] for side in sides),
+                    f"must be square, found {sides}",
                     item=f"{section}.{name}",
                 )
-                values[name] = sides.pop()
+                values[name] = sides[0]
         return build(cls, values, section)
 
     def to_hf(self) -> dict[str, Any]:
