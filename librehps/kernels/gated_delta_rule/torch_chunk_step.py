@@ -182,7 +182,7 @@ def _normalised(
 
 
 def pair_decays(total: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return ``exp(total_i - total_j)`` for j <= i and 0 above, from float64 totals [R, B, c, 1]."""
+    """Return ``exp(total_i - total_j)`` for j <= i, else 0, from float64 totals [R, B, c, 1]."""
     high = total.to(dtype)
     pairs = high - high.transpose(-1, -2)
     if dtype != torch.float64:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
 from librehps.kernels.gated_delta_rule.torch_chunk_step import (
@@ -199,50 +200,50 @@ class _ChunkedDeltaRule(torch.autograd.Function):
         return outputs, final
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        initial_state, q, k, v, g, beta, *kept = ctx.saved_tensors
-        options: _Options = ctx.options
-        inputs = (q, k, v, g, beta)
-        grad_output, grad_final = grad_outputs
-        if grad_output is None:
-            grad_output = torch.zeros_like(v)
-        grads = tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in inputs)
-        shape = (len(options.bounds) - 1, v.shape[1], k.shape[2], v.shape[2])
-        grad_initial = v.new_empty(shape, dtype=compute_dtype(*inputs))
-        with torch.autocast(q.device.type, enabled=False):
-            # The groups are taken in reverse, so the kept states are used up from the end.
-            for group in reversed(_plan(options.bounds, q.shape[1], q.device)):
-                grad_states = _load_states(
-                    grad_final, group, like=grad_initial, key_heads=q.shape[1]
+        return _gradients(ctx, *grad_outputs)
+
+
+@once_differentiable
+def _gradients(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+    initial_state, q, k, v, g, beta, *kept = ctx.saved_tensors
+    options: _Options = ctx.options
+    inputs = (q, k, v, g, beta)
+    grad_output, grad_final = grad_outputs
+    if grad_output is None:
+        grad_output = torch.zeros_like(v)
+    grads = tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in inputs)
+    shape = (len(options.bounds) - 1, v.shape[1], k.shape[2], v.shape[2])
+    grad_initial = v.new_empty(shape, dtype=compute_dtype(*inputs))
+    with torch.autocast(q.device.type, enabled=False):
+        # The groups are taken in reverse, so the kept states are used up from the end.
+        for group in reversed(_plan(options.bounds, q.shape[1], q.device)):
+            grad_states = _load_states(grad_final, group, like=grad_initial, key_heads=q.shape[1])
+            steps = list(group.steps(options.chunk_size, q.device))
+            for first in reversed(range(0, len(steps), _SEGMENT)):
+                states = (
+                    list(kept.pop())
+                    if first
+                    else _load_states(initial_state, group, like=grad_initial, key_heads=q.shape[1])
                 )
-                steps = list(group.steps(options.chunk_size, q.device))
-                for first in reversed(range(0, len(steps), _SEGMENT)):
-                    states = (
-                        list(kept.pop())
-                        if first
-                        else _load_states(
-                            initial_state, group, like=grad_initial, key_heads=q.shape[1]
-                        )
+                segment = steps[first : first + _SEGMENT]
+                ran = _run_again(segment, states, inputs, options)
+                while ran:
+                    step, chunk, traces = ran.pop()
+                    grad_states = _backward_chunk(
+                        step,
+                        chunk,
+                        traces,
+                        grad_output=grad_output,
+                        grad_states=grad_states,
+                        grads=grads,
+                        normalize=options.normalize,
                     )
-                    segment = steps[first : first + _SEGMENT]
-                    ran = _run_again(segment, states, inputs, options)
-                    while ran:
-                        step, chunk, traces = ran.pop()
-                        grad_states = _backward_chunk(
-                            step,
-                            chunk,
-                            traces,
-                            grad_output=grad_output,
-                            grad_states=grad_states,
-                            grads=grads,
-                            normalize=options.normalize,
-                        )
-                if initial_state is not None:
-                    _store_states(grad_initial, grad_states, group)
-        if initial_state is None:
-            return (None, None, *grads)
-        return (None, grad_initial.to(initial_state.dtype), *grads)
+            if initial_state is not None:
+                _store_states(grad_initial, grad_states, group)
+    if initial_state is None:
+        return (None, None, *grads)
+    return (None, grad_initial.to(initial_state.dtype), *grads)
 
 
 def _load_chunk(step: _Step, inputs: tuple[Tensor, ...], options: _Options) -> Chunk:
