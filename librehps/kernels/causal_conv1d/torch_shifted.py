@@ -17,12 +17,10 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
+from librehps.kernels.rows import rows_per_block
 from librehps.typing import Float, Int, Tensor
 
 __all__ = ["causal_conv1d_torch"]
-
-# Elements of a block: half a MB in float32.
-_BLOCK = 2**17
 
 
 def causal_conv1d_torch(
@@ -94,7 +92,7 @@ class _ShiftedConv(torch.autograd.Function):
         y = torch.empty_like(x, memory_format=torch.contiguous_format)
         final = x.new_empty(len(bounds) - 1, x.shape[1], weight.shape[1] - 1)
         taps = weight.to(compute_dtype(x, weight)).T.contiguous()
-        size = max(1, _BLOCK // x.shape[1])
+        size = rows_per_block(x.shape[1], x.device)
         for index, start, length, line in _lines(bounds, x, weight, initial_state):
             for first in range(0, length, size):
                 last = min(first + size, length)
@@ -122,7 +120,7 @@ def _gradients(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, .
     grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     grad_taps = torch.zeros_like(taps)
     grad_state = None if initial_state is None else torch.empty_like(initial_state)
-    size = max(1, _BLOCK // x.shape[1])
+    size = rows_per_block(x.shape[1], x.device)
     for index, start, length, line in _lines(bounds, x, weight, initial_state):
         upstream = None if grad_y is None else grad_y[start : start + length]
         for first in range(0, length + line.lead, size):
