@@ -62,7 +62,8 @@ class TransformersBackbone(nn.Module):
             BackendError: transformers is not installed (code ``transformers_missing``), or
                 ``attn_impl`` is not available here (code ``attention_unavailable``).
             CheckpointError: The folder and the model do not hold the same tensors (code
-                ``ckpt_missing_tensor`` or ``ckpt_unexpected_tensor``).
+                ``ckpt_missing_tensor`` or ``ckpt_unexpected_tensor``), or a weight is not finite
+                (``weight_not_finite``).
         """
         try:
             from transformers import AutoModel
@@ -93,6 +94,12 @@ class TransformersBackbone(nn.Module):
                 code="ckpt_unexpected_tensor",
                 item=str(folder),
             )
+        for name, parameter in model.named_parameters():
+            # The smallest and the largest are finite if and only if all are, and cheap to find.
+            if not bool(torch.stack(torch.aminmax(parameter.detach())).isfinite().all()):
+                raise CheckpointError(
+                    "holds a NaN or an infinity", code="weight_not_finite", item=f"model.{name}"
+                )
         return cls(model.to(device).eval())
 
     @property

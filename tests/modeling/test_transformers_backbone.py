@@ -88,6 +88,17 @@ def test_a_folder_must_hold_the_backbone_and_may_hold_heads(
     assert caught.value.code == code
 
 
+def test_a_weight_that_is_no_number_is_named(folder: Path, tmp_path: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.language_model.norm.weight"
+    tensors[name][3] = float("nan")
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="NaN") as caught:
+        TransformersBackbone.from_pretrained(tmp_path)
+    assert (caught.value.code, caught.value.item) == ("weight_not_finite", name)
+
+
 def test_a_missing_package_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(BackendError, match="pip install") as caught:
