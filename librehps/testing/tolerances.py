@@ -132,6 +132,24 @@ _ENTRIES = (
         measured=2.7e-7,
         where="tests/kernels/causal_conv1d/test_torch_shifted.py: output, state and gradients",
     ),
+    Tolerance(
+        name="norms_float64",
+        limit=1e-14,
+        measured=4.2e-16,
+        where="tests/kernels/{rms_norm,gated_rms_norm,rotary,swiglu}: outputs and gradients",
+    ),
+    Tolerance(
+        name="norms_float32",
+        limit=2e-6,
+        measured=2.1e-7,
+        where="tests/kernels/{rms_norm,gated_rms_norm,rotary,swiglu}: outputs and gradients",
+    ),
+    Tolerance(
+        name="norms_bfloat16",
+        limit=1e-2,
+        measured=3.1e-3,
+        where="tests/kernels/{rms_norm,gated_rms_norm,rotary,swiglu}: outputs and gradients",
+    ),
 )
 
 TOLERANCES: dict[str, Tolerance] = {entry.name: entry for entry in _ENTRIES}

@@ -67,7 +67,7 @@ def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
         wide_gate = gate[rows].to(dtype)
         grad = grad_y[rows].to(dtype)
         grad_gate[rows] = torch.ops.aten.silu_backward(grad * unit * wide_weight, wide_gate)
-        grad *= F.silu(wide_gate)
+        grad = grad * F.silu(wide_gate)
         grad_weight += (grad * unit).sum(dim=0)
         grad *= wide_weight
         # The factor depends on x: what is along x is taken out of the gradient.

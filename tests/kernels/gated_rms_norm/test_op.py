@@ -1,0 +1,26 @@
+"""Tests of the checks of the gated RMS norm."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from librehps.errors import BackendError, InputError
+from librehps.kernels.gated_rms_norm import gated_rms_norm
+from librehps.kernels.gated_rms_norm.reference import gated_rms_norm_reference
+
+
+def test_the_op_gives_the_definition() -> None:
+    x, gate, weight = (torch.randn(*s, dtype=torch.float64) for s in ((3, 8), (3, 8), (8,)))
+    torch.testing.assert_close(
+        gated_rms_norm(x, gate, weight, eps=1e-6),
+        gated_rms_norm_reference(x, gate, weight, eps=1e-6),
+    )
+
+
+def test_bad_arguments_are_refused() -> None:
+    x = torch.ones(3, 8)
+    with pytest.raises(InputError, match="on different devices"):
+        gated_rms_norm(x, x, torch.ones(8, device="meta"), eps=1e-6)
+    with pytest.raises(BackendError):
+        gated_rms_norm(x, x, torch.ones(8), eps=1e-6, impl="triton")

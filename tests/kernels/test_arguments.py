@@ -1,0 +1,99 @@
+"""Tests of the argument checks: what is refused, under which name, with which code."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from librehps.errors import InputError
+from librehps.kernels.arguments import (
+    check_boundaries,
+    check_float,
+    check_same_device,
+    check_shape,
+    compute_dtype,
+)
+
+
+def test_a_fitting_shape_passes_and_none_stands_for_any_size() -> None:
+    check_shape("x", torch.zeros(2, 3, 0), (2, None, 0))
+    check_shape("x", torch.zeros(()), ())
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (2,), (2, 3, 1), (None, 2), ()], ids=str)
+def test_another_shape_is_refused_by_name(shape: tuple[int | None, ...]) -> None:
+    with pytest.raises(InputError, match=r"has shape \[2, 3\], expected") as caught:
+        check_shape("weight", torch.zeros(2, 3), shape)
+    assert (caught.value.code, caught.value.item) == ("argument_shape", "weight")
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8, torch.complex64], ids=str)
+def test_anything_but_real_floats_is_refused_by_name(dtype: torch.dtype) -> None:
+    check_float(a=torch.zeros(1), b=torch.zeros(1, dtype=torch.bfloat16))
+    with pytest.raises(InputError, match="expected a floating point dtype") as caught:
+        check_float(a=torch.zeros(1), b=torch.zeros(1, dtype=dtype))
+    assert (caught.value.code, caught.value.item) == ("argument_dtype", "b")
+
+
+def test_tensors_of_two_devices_are_refused_and_each_is_listed() -> None:
+    here, there = torch.zeros(1), torch.zeros(1, device="meta")
+    check_same_device(a=here, b=None, c=here)
+    check_same_device(a=there)
+    with pytest.raises(InputError, match="a on cpu, c on meta") as caught:
+        check_same_device(a=here, b=None, c=there)
+    assert caught.value.code == "argument_device"
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64], ids=str)
+@pytest.mark.parametrize("values", [[0, 5], [0, 1, 5], [0, 1, 2, 3, 4, 5]], ids=str)
+def test_rising_boundaries_pass(values: list[int], dtype: torch.dtype) -> None:
+    check_boundaries("cu_seqlens", torch.tensor(values, dtype=dtype), 5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[0, 4], [0, 6], [1, 5], [-1, 5], [0, 3, 3, 5], [0, 3, 2, 5], [0, 0, 5], [0, 5, 5], [5, 0]],
+    ids=str,
+)
+def test_boundaries_that_do_not_rise_from_zero_to_the_total_are_refused(values: list[int]) -> None:
+    with pytest.raises(InputError, match="rise strictly from 0 to 5") as caught:
+        check_boundaries("cu_seqlens", torch.tensor(values), 5)
+    assert (caught.value.code, caught.value.item) == ("boundaries", "cu_seqlens")
+    assert str(values) in str(caught.value)
+
+
+def test_a_long_list_of_boundaries_is_shortened_in_the_message() -> None:
+    with pytest.raises(InputError, match=r"\[0, 1, 2, 3, 4, 5, 6, 7, '...', 93,") as caught:
+        check_boundaries("cu_seqlens", torch.arange(100), 100)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("boundaries", "code"),
+    [
+        (torch.tensor([0.0, 5.0]), "argument_dtype"),
+        (torch.tensor([0, 5], dtype=torch.int16), "argument_dtype"),
+        (torch.tensor([False, True]), "argument_dtype"),
+        (torch.tensor([[0, 5]]), "argument_shape"),
+        (torch.tensor([0]), "argument_shape"),
+        (torch.tensor([], dtype=torch.int64), "argument_shape"),
+        (torch.tensor(5), "argument_shape"),
+    ],
+    ids=["float", "int16", "bool", "matrix", "one", "none", "scalar"],
+)
+def test_boundaries_of_another_kind_are_refused(boundaries: torch.Tensor, code: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_boundaries("cu_seqlens_k", boundaries, 5)
+    assert (caught.value.code, caught.value.item) == (code, "cu_seqlens_k")
+
+
+def test_the_values_of_boundaries_elsewhere_are_not_read() -> None:
+    # A meta tensor has no values: reading them would raise.
+    check_boundaries("cu_seqlens", torch.zeros(3, dtype=torch.int32, device="meta"), 5)
+
+
+def test_one_wide_tensor_makes_everything_wide() -> None:
+    narrow, wide = torch.zeros(1, dtype=torch.bfloat16), torch.zeros(1, dtype=torch.float64)
+    assert compute_dtype(narrow, torch.zeros(1)) == torch.float32
+    assert compute_dtype(narrow, narrow) == torch.float32
+    assert compute_dtype(narrow, wide) == torch.float64
