@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test lint format docs bench gpu clean
+.PHONY: help demo test slow lint format docs bench gpu clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,9 @@ demo: $(VENV)/.installed-demo  ## score and rank real photographs
 
 test: $(VENV)/.installed-test  ## run the test suite
 	$(BIN)/python -m pytest
+
+slow: $(VENV)/.installed-test  ## run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.installed-dev  ## format check, lint, types, direction of imports
 	$(BIN)/ruff format --check .

@@ -289,9 +289,30 @@ def wide() -> tuple[Qwen3_5Backbone, TransformersBackbone]:
 
 
 def test_the_widths_of_4b_agree(wide: tuple[Any, Any]) -> None:
-    packed = pack(wide[0].config, [[6, (3, 4), 3], [7]])
+    packed = pack(wide[0].config, [[6, (3, 4), 3, (2, 2), 1], [7]])
     hidden, _ = compare(wide, packed)
     assert hidden <= HIDDEN
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        pytest.param([(512, 512)], id="512x512"),
+        pytest.param([(64, 64), (64, 1024), (352, 224)], id="three_pictures"),
+        pytest.param([(1024, 1024)], id="1024x1024", marks=pytest.mark.slow),
+        pytest.param([(2048, 2048)], id="2048x2048", marks=pytest.mark.slow),
+        pytest.param([(64, 12_800)], id="64x12800", marks=pytest.mark.slow),
+    ],
+)
+@torch.no_grad()
+def test_picture_sizes_agree_at_the_widths_of_4b(
+    wide: tuple[Any, Any], pictures: list[tuple[int, int]]
+) -> None:
+    native, stock = wide
+    runs = [run for size in pictures for run in (5, sides_of(*size, native.config))]
+    packed = pack(native.config, [[*runs, 8]])
+    error = relative_rms(native(**packed.arguments).hidden, stock(**packed.arguments).hidden)
+    assert error <= HIDDEN
 
 
 @torch.no_grad()
