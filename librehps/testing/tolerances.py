@@ -133,6 +133,19 @@ _ENTRIES = (
         where="tests/kernels/causal_conv1d/test_torch_shifted.py: output, state and gradients",
     ),
     Tolerance(
+        name="kernel_definitions_float64",
+        limit=1e-14,
+        measured=1e-15,
+        where="tests/kernels/{attention,causal_conv1d}/test_reference.py and the blocks of "
+        "tests/kernels/causal_conv1d/test_op.py",
+    ),
+    Tolerance(
+        name="kernels_transformers_float32",
+        limit=5e-6,
+        measured=1e-6,
+        where="tests/parity/test_kernels.py: outputs, states and every gradient",
+    ),
+    Tolerance(
         name="norms_float64",
         limit=1e-14,
         measured=4.2e-16,
@@ -149,6 +162,53 @@ _ENTRIES = (
         limit=1e-2,
         measured=3.1e-3,
         where="tests/kernels/{rms_norm,gated_rms_norm,rotary,swiglu}: outputs and gradients",
+    ),
+    Tolerance(
+        name="delta_rule_float64",
+        limit=1e-13,
+        measured=1.9e-15,
+        where="tests/kernels/gated_delta_rule/test_torch_chunked.py: results and every gradient",
+    ),
+    Tolerance(
+        name="delta_rule_float32",
+        limit=5e-06,
+        measured=9.5e-07,
+        where="tests/kernels/gated_delta_rule/test_torch_chunked.py: results and every gradient",
+    ),
+    Tolerance(
+        name="delta_rule_bfloat16",
+        limit=0.01,
+        measured=2.4e-3,
+        where="tests/kernels/gated_delta_rule/test_torch_chunked.py: results and every gradient"
+        "; inputs rounded first",
+    ),
+    Tolerance(
+        name="delta_rule_decay_float64",
+        limit=5e-12,
+        measured=7.4e-14,
+        where="tests/kernels/gated_delta_rule/test_torch_chunked.py: results and every gradient"
+        "; decays down to exp(-100) a token",
+    ),
+    Tolerance(
+        name="delta_rule_decay_float32",
+        limit=5e-06,
+        measured=1.6e-7,
+        where="tests/kernels/gated_delta_rule/test_torch_chunked.py: results and every gradient"
+        "; decays down to exp(-100) a token",
+    ),
+    Tolerance(
+        name="delta_rule_parallel_float64",
+        limit=1e-13,
+        measured=2.7e-15,
+        where="tests/kernels/gated_delta_rule/test_torch_chunked.py: results and every gradient"
+        "; keys 1% apart, rate 1",
+    ),
+    Tolerance(
+        name="delta_rule_parallel_float32",
+        limit=1e-05,
+        measured=1.1e-6,
+        where="tests/kernels/gated_delta_rule/test_torch_chunked.py: results and every gradient"
+        "; keys 1% apart, rate 1",
     ),
 )
 

@@ -1,0 +1,70 @@
+"""Tests of the checks of packed attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from librehps.errors import BackendError, InputError
+from librehps.kernels.attention import attention
+from librehps.kernels.attention.op import check_arguments
+from librehps.kernels.attention.reference import attention_reference
+from librehps.testing.tolerances import TOLERANCES, relative_rms
+
+
+def good() -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "q": torch.randn(5, 4, 8, generator=generator),
+        "k": torch.randn(6, 2, 8, generator=generator),
+        "v": torch.randn(6, 2, 3, generator=generator),
+        "cu_seqlens_q": torch.tensor([0, 2, 5]),
+        "cu_seqlens_k": torch.tensor([0, 3, 6]),
+        "causal": True,
+    }
+
+
+def test_every_implementation_gives_the_definition() -> None:
+    expected = attention_reference(**good(), scale=0.5)
+    assert torch.equal(attention(**good(), scale=0.5, impl="eager"), expected)
+    for name in ("auto", "sdpa"):
+        actual = attention(**good(), scale=0.5, impl=name)
+        assert relative_rms(actual, expected) <= TOLERANCES["attention_sdpa_float32"].limit
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("k", torch.ones(6, 2, 7), "argument_shape"),
+        ("k", torch.ones(6, 3, 8), "argument_shape"),
+        ("v", torch.ones(5, 2, 3), "argument_shape"),
+        ("v", torch.ones(6, 2, 3, dtype=torch.bfloat16), "argument_dtype"),
+        ("cu_seqlens_q", torch.tensor([0, 5, 5]), "boundaries"),
+        ("cu_seqlens_k", torch.tensor([0, 6]), "argument_shape"),
+    ],
+)
+def test_bad_arguments_are_refused(name: str, value: torch.Tensor, code: str) -> None:
+    given = good() | {name: value}
+    with pytest.raises(InputError) as caught:
+        check_arguments(given.pop("q"), given.pop("k"), given.pop("v"), **given)
+    assert caught.value.code == code
+
+
+def test_heads_that_cannot_be_shared_equally_are_refused() -> None:
+    given = good() | {"k": torch.ones(6, 3, 8), "v": torch.ones(6, 3, 3)}
+    with pytest.raises(InputError, match="4 query heads cannot share 3 key heads"):
+        check_arguments(given.pop("q"), given.pop("k"), given.pop("v"), **given)
+
+
+def test_fewer_keys_than_queries_make_sense_without_a_causal_mask_only() -> None:
+    given = good() | {"cu_seqlens_k": torch.tensor([0, 4, 6])}
+    attention(**(given | {"causal": False}), scale=1.0)
+    with pytest.raises(InputError, match="sequence 1 has fewer keys"):
+        attention(**given, scale=1.0)
+
+
+def test_attention_that_is_not_here_is_refused() -> None:
+    with pytest.raises(BackendError):
+        attention(**good(), scale=1.0, impl="fa4")

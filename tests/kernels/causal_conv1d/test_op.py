@@ -1,0 +1,53 @@
+"""Tests of the checks of the causal convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from librehps.errors import BackendError, ConfigError, InputError
+from librehps.kernels.causal_conv1d import causal_conv1d
+from librehps.kernels.causal_conv1d.op import check_arguments
+from librehps.kernels.causal_conv1d.reference import causal_conv1d_reference
+
+GOOD: dict[str, Any] = {
+    "x": torch.ones(5, 3),
+    "weight": torch.ones(3, 4),
+    "cu_seqlens": torch.tensor([0, 2, 5]),
+    "initial_state": None,
+    "activation": "silu",
+}
+
+
+def test_the_op_gives_the_definition() -> None:
+    for actual, expected in zip(
+        causal_conv1d(**GOOD), causal_conv1d_reference(**GOOD), strict=True
+    ):
+        torch.testing.assert_close(actual, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("weight", torch.ones(2, 4), "argument_shape"),
+        ("weight", torch.ones(3, 1), "argument_shape"),
+        ("x", torch.ones(5, 3, dtype=torch.int32), "argument_dtype"),
+        ("initial_state", torch.ones(2, 3, 4), "argument_shape"),
+        ("cu_seqlens", torch.tensor([0, 2]), "boundaries"),
+    ],
+)
+def test_bad_arguments_are_refused(name: str, value: torch.Tensor, code: str) -> None:
+    given = GOOD | {name: value}
+    with pytest.raises(InputError) as caught:
+        check_arguments(given.pop("x"), given.pop("weight"), **given)
+    assert caught.value.code == code
+
+
+def test_other_activations_and_kernels_are_refused() -> None:
+    given = GOOD | {"activation": "gelu"}
+    with pytest.raises(ConfigError, match="'gelu'"):
+        check_arguments(given.pop("x"), given.pop("weight"), **given)
+    with pytest.raises(BackendError):
+        causal_conv1d(**GOOD, impl="triton")

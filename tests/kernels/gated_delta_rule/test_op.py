@@ -1,0 +1,62 @@
+"""Tests of the checks of the gated delta rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from librehps.errors import BackendError, ConfigError, InputError
+from librehps.kernels.gated_delta_rule import gated_delta_rule
+from librehps.kernels.gated_delta_rule.op import check_arguments
+from librehps.kernels.gated_delta_rule.reference import gated_delta_rule_reference
+from librehps.testing.tolerances import TOLERANCES, relative_rms
+
+
+def good() -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(0)
+    q, k = (torch.randn(5, 2, 4, generator=generator) for _ in range(2))
+    return {
+        "q": q,
+        "k": k,
+        "v": torch.randn(5, 4, 3, generator=generator),
+        "g": -torch.rand(5, 4, generator=generator),
+        "beta": torch.rand(5, 4, generator=generator),
+        "cu_seqlens": torch.tensor([0, 2, 5]),
+        "initial_state": None,
+    }
+
+
+def test_the_op_gives_the_definition() -> None:
+    for actual, expected in zip(
+        gated_delta_rule(**good()), gated_delta_rule_reference(**good()), strict=True
+    ):
+        assert relative_rms(actual, expected) <= TOLERANCES["delta_rule_float32"].limit
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("k", torch.ones(5, 2, 5), "argument_shape"),
+        ("v", torch.ones(5, 3, 3), "argument_shape"),
+        ("g", torch.ones(5, 2), "argument_shape"),
+        ("beta", torch.ones(4, 4), "argument_shape"),
+        ("beta", torch.ones(5, 4, dtype=torch.int64), "argument_dtype"),
+        ("initial_state", torch.ones(2, 4, 3, 4), "argument_shape"),
+        ("initial_state", torch.ones(2, 4, 4, 3, device="meta"), "argument_device"),
+        ("cu_seqlens", torch.tensor([0, 2, 2, 5]), "boundaries"),
+    ],
+)
+def test_bad_arguments_are_refused(name: str, value: torch.Tensor, code: str) -> None:
+    given = good() | {name: value, "chunk_size": 64}
+    with pytest.raises(InputError) as caught:
+        check_arguments(given.pop("q"), given.pop("k"), given.pop("v"), **given)
+    assert caught.value.code == code
+
+
+def test_odd_chunks_and_kernels_are_refused() -> None:
+    with pytest.raises(ConfigError, match="chunk_size is 48"):
+        gated_delta_rule(**good(), chunk_size=48)
+    with pytest.raises(BackendError):
+        gated_delta_rule(**good(), impl="triton")
