@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from librehps.errors import BackendError, InputError
+from librehps.errors import BackendError, ConfigError, InputError
 from librehps.kernels.attention import attention
 from librehps.kernels.attention.op import check_arguments
 from librehps.kernels.attention.reference import attention_reference
@@ -68,3 +68,38 @@ def test_fewer_keys_than_queries_make_sense_without_a_causal_mask_only() -> None
 def test_attention_that_is_not_here_is_refused() -> None:
     with pytest.raises(BackendError):
         attention(**good(), scale=1.0, impl="fa4")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("q", torch.ones(5, 32), "argument_shape"),
+        ("q", torch.ones(5, 4, 8, dtype=torch.int64), "argument_dtype"),
+        ("k", torch.ones(6, 2, 7), "argument_shape"),
+        ("v", torch.ones(6, 1, 3), "argument_shape"),
+        ("v", torch.ones(6, 2, 3, dtype=torch.bool), "argument_dtype"),
+        ("cu_seqlens_q", torch.tensor([0, 2, 6]), "boundaries"),
+        ("cu_seqlens_q", torch.tensor([0.0, 2.0, 5.0]), "argument_dtype"),
+        ("cu_seqlens_k", torch.tensor([1, 3, 6]), "boundaries"),
+        ("cu_seqlens_k", torch.tensor([0, 3, 6], dtype=torch.int16), "argument_dtype"),
+        ("cu_seqlens_k", torch.tensor([0, 1, 6]), "boundaries"),
+    ],
+)
+def test_the_error_names_the_argument(name: str, value: torch.Tensor, code: str) -> None:
+    given = good() | {name: value}
+    with pytest.raises(InputError, match=name) as caught:
+        check_arguments(given.pop("q"), given.pop("k"), given.pop("v"), **given)
+    assert (caught.value.code, caught.value.item) == (code, name)
+
+
+@pytest.mark.parametrize("name", ["q", "k", "v", "cu_seqlens_q", "cu_seqlens_k"])
+def test_an_argument_on_another_device_is_named(name: str) -> None:
+    given = good()
+    given[name] = given[name].to("meta")
+    with pytest.raises(InputError, match=f"{name} on meta"):
+        check_arguments(given.pop("q"), given.pop("k"), given.pop("v"), **given)
+
+
+def test_an_unknown_implementation_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'flash'; known: auto, fa4, fa2, sdpa, eager"):
+        attention(**good(), scale=1.0, impl="flash")

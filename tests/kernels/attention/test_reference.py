@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from librehps.kernels.attention.reference import attention_reference
+from librehps.testing.tolerances import TOLERANCES, relative_rms
 
 
 def test_equal_logits_average_what_is_seen() -> None:
@@ -39,3 +41,32 @@ def test_the_scale_multiplies_the_logits() -> None:
         scale=0.25,
     )
     torch.testing.assert_close(out[0, 0, 0], torch.tensor(0.25).double().sigmoid())
+
+
+def random_case(dtype: torch.dtype) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((4, 4, 3), (6, 2, 3), (6, 2, 2))
+    return [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+
+
+BOUNDS = {"cu_seqlens_q": torch.tensor([0, 3, 4]), "cu_seqlens_k": torch.tensor([0, 5, 6])}
+
+
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "full"])
+def test_random_values_are_weighted_by_the_exponentials_of_the_logits(causal: bool) -> None:
+    q, k, v = random_case(torch.float64)
+    out = attention_reference(q, k, v, **BOUNDS, causal=causal, scale=0.7)
+    for token, keys in enumerate([range(3), range(4), range(5), range(5, 6)]):
+        seen = keys if causal or token == 3 else range(5)
+        for head in range(4):
+            weights = [(0.7 * (q[token, head] * k[key, head // 2]).sum()).exp() for key in seen]
+            mean = sum(w * v[key, head // 2] for w, key in zip(weights, seen, strict=True))
+            error = relative_rms(out[token, head], mean / sum(weights))
+            assert error <= TOLERANCES["kernel_definitions_float64"].limit
+
+
+def test_narrow_inputs_are_computed_in_float32_and_rounded_once() -> None:
+    narrow = random_case(torch.bfloat16)
+    wide = attention_reference(*(x.float() for x in narrow), **BOUNDS, causal=True, scale=0.7)
+    out = attention_reference(*narrow, **BOUNDS, causal=True, scale=0.7)
+    assert torch.equal(out, wide.bfloat16())

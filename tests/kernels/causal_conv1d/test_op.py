@@ -51,3 +51,36 @@ def test_other_activations_and_kernels_are_refused() -> None:
         check_arguments(given.pop("x"), given.pop("weight"), **given)
     with pytest.raises(BackendError):
         causal_conv1d(**GOOD, impl="triton")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("x", torch.ones(1, 5, 3), "argument_shape"),
+        ("weight", torch.ones(3, 1, 4), "argument_shape"),
+        ("weight", torch.ones(3, 4, dtype=torch.int64), "argument_dtype"),
+        ("initial_state", torch.ones(1, 3, 3), "argument_shape"),
+        ("initial_state", torch.ones(2, 3, 3, dtype=torch.int64), "argument_dtype"),
+        ("cu_seqlens", torch.tensor([0, 3, 2, 5]), "boundaries"),
+        ("cu_seqlens", torch.tensor([0.0, 5.0]), "argument_dtype"),
+    ],
+)
+def test_the_error_names_the_argument(name: str, value: torch.Tensor, code: str) -> None:
+    given = GOOD | {name: value}
+    with pytest.raises(InputError, match=name) as caught:
+        check_arguments(given.pop("x"), given.pop("weight"), **given)
+    assert (caught.value.code, caught.value.item) == (code, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("weight", (3, 4)), ("initial_state", (2, 3, 3)), ("cu_seqlens", (3,))]
+)
+def test_an_argument_on_another_device_is_named(name: str, shape: tuple[int, ...]) -> None:
+    given = GOOD | {name: torch.ones(shape, device="meta")}
+    with pytest.raises(InputError, match=f"{name} on meta"):
+        check_arguments(given.pop("x"), given.pop("weight"), **given)
+
+
+def test_an_unknown_implementation_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'conv'; known: auto, triton, torch"):
+        causal_conv1d(**GOOD, impl="conv")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from librehps.kernels import rows
 from librehps.kernels.causal_conv1d.reference import causal_conv1d_reference
 from librehps.kernels.causal_conv1d.torch_shifted import causal_conv1d_torch
 from librehps.testing.tolerances import TOLERANCES, relative_rms
@@ -69,3 +70,64 @@ def test_a_long_sequence_takes_no_more_calls_than_a_short_one() -> None:
             )
         calls.append(counter.calls)
     assert calls[0] == calls[1]
+
+
+def given(dtype: torch.dtype, taps: int = 4) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((sum(LENGTHS), 6), (6, taps), (len(LENGTHS), 6, taps - 1))
+    return [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+
+
+def run(function: Any, x: Tensor, weight: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    return function(x, weight, cu_seqlens=CU_SEQLENS, initial_state=state, activation="silu")
+
+
+@pytest.mark.parametrize("rows_of_a_block", [1, 2, 3, 4, 5, 11])
+def test_the_size_of_a_block_changes_nothing(
+    rows_of_a_block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "_ELEMENTS", rows_of_a_block * 6)
+    results: list[tuple[Tensor, ...]] = []
+    for function in (causal_conv1d_reference, causal_conv1d_torch):
+        own = [tensor.requires_grad_() for tensor in given(torch.float64)]
+        y, state = run(function, *own)
+        results.append((y, state, *torch.autograd.grad(y.sin().sum() + state.square().sum(), own)))
+    for expected, actual in zip(*results, strict=True):
+        assert relative_rms(actual, expected) <= TOLERANCES["kernel_definitions_float64"].limit
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    inputs = [tensor.requires_grad_() for tensor in given(torch.float64, taps=3)]
+    assert torch.autograd.gradcheck(lambda *own: run(causal_conv1d_torch, *own), inputs)
+
+
+@pytest.mark.parametrize("cut", range(1, 10))
+def test_a_sequence_cut_anywhere_continues_from_its_state(cut: int) -> None:
+    x, weight, states = given(torch.float32)
+    x, state = x[:10], states[:1]
+    whole, final = causal_conv1d_torch(
+        x, weight, cu_seqlens=torch.tensor([0, 10]), initial_state=state
+    )
+    parts: list[Tensor] = []
+    for part in (x[:cut], x[cut:]):
+        y, state = causal_conv1d_torch(
+            part, weight, cu_seqlens=torch.tensor([0, len(part)]), initial_state=state
+        )
+        parts.append(y)
+    assert torch.equal(torch.cat(parts), whole)
+    assert torch.equal(state, final)
+
+
+def test_a_sequence_that_is_not_a_number_spoils_no_other() -> None:
+    x, weight, state = given(torch.float32)
+    y, final = run(causal_conv1d_torch, x, weight, state)
+    spoiled = [x.clone(), weight, state.clone()]
+    spoiled[0][3:10] = spoiled[2][2] = float("nan")
+    own = [tensor.requires_grad_() for tensor in spoiled]
+    dirty, after = run(causal_conv1d_torch, *own)
+    others = [0, 1, 3]
+    for clean, found in ((y[:3], dirty[:3]), (y[10:], dirty[10:]), (final[others], after[others])):
+        assert torch.equal(clean, found)
+    grad_x, _, grad_state = torch.autograd.grad(dirty.sum(), own)
+    assert torch.cat([grad_x[:3], grad_x[10:]]).isfinite().all()
+    assert grad_state[others].isfinite().all()

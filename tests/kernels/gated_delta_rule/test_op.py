@@ -60,3 +60,48 @@ def test_odd_chunks_and_kernels_are_refused() -> None:
         gated_delta_rule(**good(), chunk_size=48)
     with pytest.raises(BackendError):
         gated_delta_rule(**good(), impl="triton")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("q", torch.ones(1, 5, 2, 4), "argument_shape"),
+        ("k", torch.ones(5, 2, 4, dtype=torch.int64), "argument_dtype"),
+        ("v", torch.ones(4, 4, 3), "argument_shape"),
+        ("v", torch.ones(5, 4, 3, dtype=torch.bool), "argument_dtype"),
+        ("g", torch.ones(5, 4, 1), "argument_shape"),
+        ("beta", torch.ones(5, 2), "argument_shape"),
+        ("initial_state", torch.ones(1, 4, 4, 3), "argument_shape"),
+        ("initial_state", torch.ones(2, 4, 4, 3, dtype=torch.int64), "argument_dtype"),
+        ("cu_seqlens", torch.tensor([0, 2, 4]), "boundaries"),
+        ("cu_seqlens", torch.tensor([0, 4, 2, 5]), "boundaries"),
+        ("cu_seqlens", torch.tensor([0.0, 5.0]), "argument_dtype"),
+        ("cu_seqlens", torch.tensor([[0, 5]]), "argument_shape"),
+    ],
+)
+def test_the_error_names_the_argument(name: str, value: torch.Tensor, code: str) -> None:
+    given = good() | {name: value, "chunk_size": 64}
+    with pytest.raises(InputError, match=name) as caught:
+        check_arguments(given.pop("q"), given.pop("k"), given.pop("v"), **given)
+    assert (caught.value.code, caught.value.item) == (code, name)
+
+
+def test_heads_that_cannot_be_shared_equally_are_refused() -> None:
+    given = good() | {"v": torch.ones(5, 3, 3), "chunk_size": 64}
+    given |= {name: torch.ones(5, 3) for name in ("g", "beta")}
+    with pytest.raises(InputError, match="3 value heads cannot share 2 key heads") as caught:
+        check_arguments(given.pop("q"), given.pop("k"), given.pop("v"), **given)
+    assert caught.value.item == "v"
+
+
+@pytest.mark.parametrize("name", ["q", "k", "v", "g", "beta", "cu_seqlens"])
+def test_an_argument_on_another_device_is_named(name: str) -> None:
+    given = good() | {"chunk_size": 64}
+    given[name] = given[name].to("meta")
+    with pytest.raises(InputError, match=f"{name} on meta"):
+        check_arguments(given.pop("q"), given.pop("k"), given.pop("v"), **given)
+
+
+def test_an_unknown_implementation_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'fla'; known: auto, triton, torch"):
+        gated_delta_rule(**good(), impl="fla")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from librehps.kernels.gated_delta_rule.reference import gated_delta_rule_reference
+from librehps.testing.tolerances import TOLERANCES, relative_rms
 
 ONE = torch.tensor([0, 2])
 
@@ -76,3 +77,28 @@ def test_sequences_begin_from_their_own_state() -> None:
         )
         assert torch.equal(packed[own], alone)
         assert torch.equal(finals[index], final[0])
+
+
+def test_the_recurrence_is_a_product_of_matrices() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    q, k, v, before = random(6, 1, 4), random(6, 1, 4), random(6, 1, 3), random(1, 1, 4, 3)
+    g, beta = -random(6, 1).abs(), random(6, 1).sigmoid()
+    o, final = gated_delta_rule_reference(
+        q, k, v, g, beta, cu_seqlens=torch.tensor([0, 6]), initial_state=before
+    )
+    unit = [x[:, 0] / (x[:, 0].square().sum(dim=-1, keepdim=True) + 1e-6).sqrt() for x in (q, k)]
+    # S_t = A_t ... A_1 S_0 + sum_j A_t ... A_{j+1} beta_j k_j v_jᵀ, A = exp(g) (I - beta k kᵀ).
+    eye = torch.eye(4, dtype=torch.float64)
+    steps = [g[t].exp() * (eye - beta[t] * unit[1][t].outer(unit[1][t])) for t in range(6)]
+    limit = TOLERANCES["kernel_definitions_float64"].limit
+    for last in range(6):
+        terms = [before[0, 0], *(beta[j] * unit[1][j].outer(v[j, 0]) for j in range(last + 1))]
+        for number, step in enumerate(steps[: last + 1]):
+            terms[: number + 1] = [step @ term for term in terms[: number + 1]]
+        state = sum(terms)
+        assert relative_rms(o[last, 0], unit[0][last] @ state / 2) <= limit
+    assert relative_rms(final[0, 0], state) <= limit
