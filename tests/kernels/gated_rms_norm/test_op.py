@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
+
 import pytest
 import torch
 
@@ -24,3 +26,22 @@ def test_bad_arguments_are_refused() -> None:
         gated_rms_norm(x, x, torch.ones(8, device="meta"), eps=1e-6)
     with pytest.raises(BackendError):
         gated_rms_norm(x, x, torch.ones(8), eps=1e-6, impl="triton")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("gate", torch.ones(8), "argument_shape"),
+        ("gate", torch.ones(3, 8, dtype=torch.int64), "argument_dtype"),
+        ("weight", torch.ones(7), "argument_shape"),
+        ("weight", torch.ones(8, dtype=torch.bool), "argument_dtype"),
+        ("x", torch.ones(3, 8, dtype=torch.int64), "argument_dtype"),
+    ],
+)
+def test_the_error_names_the_argument(name: str, value: torch.Tensor, code: str) -> None:
+    x = torch.ones(3, 8)
+    given = {"x": x, "gate": x, "weight": torch.ones(8), name: value}
+    # Without the shape checks that only the tests switch on, a user sees the op's own errors.
+    with pytest.raises(InputError, match=name) as caught:
+        unwrap(gated_rms_norm)(**given, eps=1e-6)
+    assert (caught.value.code, caught.value.item) == (code, name)
