@@ -178,7 +178,7 @@ def test_gradients_of_inputs_that_nothing_else_uses() -> None:
 
 
 def test_gradcheck() -> None:
-    case = Case(lengths=(3, 18), key_heads=1, per_key=2, width=3, depth=2, chunk_size=16)
+    case = Case(lengths=(2, 17), key_heads=1, per_key=2, width=2, depth=1, chunk_size=16)
     given = [tensor.requires_grad_() for tensor in arguments(case)]
 
     def rule(*tensors: Tensor) -> tuple[Tensor, Tensor]:
@@ -316,3 +316,50 @@ def test_a_second_derivative_is_refused() -> None:
     (grad,) = torch.autograd.grad(o.square().sum(), given[0], create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
+
+
+@pytest.mark.parametrize("cut", [1, 63, 64, 65, 149])
+def test_gradients_flow_back_through_a_state_that_was_handed_over(cut: int) -> None:
+    case = Case(lengths=(150,))
+    given = arguments(case)
+
+    def in_two(*tensors: Tensor, cu_seqlens: Tensor, **options: object) -> tuple[Tensor, Tensor]:
+        total, state = int(cu_seqlens[-1]), options["initial_state"]
+        parts: list[Tensor] = []
+        for own in (slice(0, cut), slice(cut, total)):
+            out, state = gated_delta_rule_torch(
+                *(x[own] for x in tensors),
+                cu_seqlens=torch.tensor([0, own.stop - own.start]),
+                initial_state=state,
+            )
+            parts.append(out)
+        return torch.cat(parts), state
+
+    whole = results(gated_delta_rule_torch, given, case)
+    for name, tensor in results(in_two, given, case).items():
+        assert relative_rms(tensor, whole[name]) <= TOLERANCES["delta_rule_float64"].limit, name
+
+
+def test_inputs_stay_as_they_are_and_a_graph_can_be_used_twice() -> None:
+    case = Case(lengths=(5, 70), chunk_size=16)
+    given = arguments(case)
+    own = [tensor.clone().requires_grad_() for tensor in given]
+    o, state = gated_delta_rule_torch(
+        *own[:5], cu_seqlens=boundaries(case.lengths), initial_state=own[5], chunk_size=16
+    )
+    total = o.sin().sum() + state.square().sum()
+    first = torch.autograd.grad(total, own, retain_graph=True)
+    for once, again in zip(first, torch.autograd.grad(total, own), strict=True):
+        assert torch.equal(once, again)
+    for before, after in zip(given, own, strict=True):
+        assert torch.equal(before, after)
+
+
+def test_autocast_changes_nothing() -> None:
+    case = Case(lengths=(5, 70))
+    given = [tensor.float() for tensor in arguments(case)]
+    plain = results(gated_delta_rule_torch, given, case)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = results(gated_delta_rule_torch, given, case)
+    for name, tensor in mixed.items():
+        assert torch.equal(tensor, plain[name]), name
