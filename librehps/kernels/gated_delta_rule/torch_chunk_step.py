@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from librehps.kernels.gated_delta_rule.reference import NORM_EPS
+from librehps.typing import Float, Tensor
 
 __all__ = [
     "Chunk",
@@ -22,10 +22,10 @@ __all__ = [
     "backward_step",
     "forward_step",
     "invert_unit_lower_",
-    "outputs_of",
     "pair_decays",
     "prepare",
     "state_after",
+    "trace_step",
 ]
 
 # exp(-1e5) is 0 in float64 too; the floor keeps differences of cumulative decays finite.
@@ -48,7 +48,6 @@ class Chunk:
         values: [R, n, HK, c, V]; a view of the packed values where no cast was needed.
         rate: beta, [R, B, c, 1].
         pairs: Decay from token j to token i, zero above the diagonal, [R, B, c, c].
-        attend: ``qk * pairs``, [R, B, c, c].
         inverse: ``(I + rate * strictly_lower(kk * pairs))⁻¹``, [R, B, c, c].
         read: Decay from before the chunk to token i, [R, B, c, 1].
         write: Decay from token i to the end of the chunk, [R, B, c, 1].
@@ -64,7 +63,6 @@ class Chunk:
     values: Tensor
     rate: Tensor
     pairs: Tensor
-    attend: Tensor
     inverse: Tensor
     read: Tensor
     write: Tensor
@@ -157,7 +155,6 @@ def prepare(
         values=by_value_head(v.to(dtype)),
         rate=rate,
         pairs=pairs,
-        attend=qk * pairs,
         inverse=invert_unit_lower_(system.view(-1, c, c)).view(group, batch, c, c),
         read=total.exp().to(dtype),
         write=(last - total).exp().to(dtype),
@@ -224,43 +221,59 @@ def invert_unit_lower_(lower: Tensor) -> Tensor:
     return lower
 
 
-def forward_step(chunk: Chunk, head: int, state: Tensor | None) -> Trace:
-    """Find what one value head of a chunk writes, given the state before the chunk.
+def forward_step(
+    chunk: Chunk, head: int, state: Tensor | None
+) -> tuple[Float[Tensor, "B c V"], Float[Tensor, "B K V"]]:
+    """Run one chunk of one value head.
 
     Args:
-        chunk: From `prepare`.
+        chunk: From `prepare`; ``chunk.pairs[head]`` is used up.
         head: Which of the value heads of each key head.
-        state: [B, K, V]; ``None`` stands for zeros.
+        state: Memory before the chunk, [B, K, V], overwritten; ``None`` stands for zeros.
+
+    Returns:
+        What the queries read, and the memory after the chunk.
     """
-    values = chunk.values[head]
-    wanted = torch.empty(values.shape, dtype=values.dtype, device=values.device)
+    _, update = _update(chunk, head, state, keep=False)
+    attend = chunk.pairs[head].mul_(chunk.qk)
+    keys = chunk.k.transpose(1, 2)
     if state is None:
-        recalled = None
-        wanted.copy_(values)
-    else:
-        recalled = torch.bmm(chunk.k, state).mul_(chunk.read[head])
-        torch.sub(values, recalled.view(values.shape), out=wanted)
-    wanted = wanted.view(-1, *values.shape[-2:]).mul_(chunk.rate[head])
-    update = torch.bmm(chunk.inverse[head], wanted)
+        outputs = torch.bmm(attend, update)
+        return outputs, torch.bmm(keys, update.mul_(chunk.write[head]))
+    outputs = torch.bmm(chunk.q, state).mul_(chunk.read[head]).baddbmm_(attend, update)
+    written = update.mul_(chunk.write[head])
+    return outputs, state.mul_(chunk.whole[head]).baddbmm_(keys, written)
+
+
+def trace_step(chunk: Chunk, head: int, state: Tensor | None) -> Trace:
+    """Run one chunk of one value head without its outputs, overwriting nothing."""
+    recalled, update = _update(chunk, head, state, keep=True)
     return Trace(state=state, recalled=recalled, update=update, written=update * chunk.write[head])
 
 
-def outputs_of(chunk: Chunk, head: int, trace: Trace) -> Tensor:
-    """Return what the queries of one value head read, [B, c, V]."""
-    if trace.state is None:
-        return torch.bmm(chunk.attend[head], trace.update)
-    read = torch.bmm(chunk.q, trace.state).mul_(chunk.read[head])
-    return read.baddbmm_(chunk.attend[head], trace.update)
-
-
-def state_after(chunk: Chunk, head: int, trace: Trace, *, in_place: bool) -> Tensor:
-    """Return the state after the chunk, [B, K, V]; ``in_place`` overwrites ``trace.state``."""
+def state_after(chunk: Chunk, head: int, trace: Trace) -> Float[Tensor, "B K V"]:
+    """Return the memory after the chunk."""
     keys = chunk.k.transpose(1, 2)
     if trace.state is None:
         return torch.bmm(keys, trace.written)
-    whole = chunk.whole[head]
-    decayed = trace.state.mul_(whole) if in_place else trace.state * whole
-    return decayed.baddbmm_(keys, trace.written)
+    return (trace.state * chunk.whole[head]).baddbmm_(keys, trace.written)
+
+
+def _update(
+    chunk: Chunk, head: int, state: Tensor | None, *, keep: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Return what the memory held for the keys (overwritten unless ``keep``), and the update."""
+    values, rate = chunk.values[head], chunk.rate[head]
+    recalled = None
+    if state is None:
+        wanted = torch.empty(values.shape, dtype=rate.dtype, device=rate.device)
+        wanted.copy_(values)
+        wanted = wanted.view(-1, *values.shape[-2:])
+    else:
+        recalled = torch.bmm(chunk.k, state).mul_(chunk.read[head])
+        wanted = torch.empty_like(recalled) if keep else recalled
+        torch.sub(values, recalled.view(values.shape), out=wanted.view(values.shape))
+    return recalled, torch.bmm(chunk.inverse[head], wanted.mul_(rate))
 
 
 def backward_step(
@@ -272,13 +285,13 @@ def backward_step(
     grad_state: Tensor | None,
     sums: KeyGradients,
 ) -> tuple[HeadGradients, Tensor | None]:
-    """Undo `forward_step`, `outputs_of` and `state_after` of one value head.
+    """Undo `forward_step` for one value head.
 
     Args:
         chunk: From `prepare`.
         head: Which of the value heads of each key head.
-        trace: From `forward_step`.
-        grad_output: Gradient of the outputs, [B, c, V].
+        trace: From `trace_step`; used up, because memory at hand is faster than fresh memory.
+        grad_output: Gradient of the outputs, [B, c, V]; used up.
         grad_state: Gradient of the state after the chunk, [B, K, V]; ``None`` stands for zeros.
             Overwritten.
         sums: Added to: gradients of ``q`` and ``k`` with ``qk`` and ``kk`` held fixed, and of
@@ -289,37 +302,37 @@ def backward_step(
         no input: then it means nothing).
     """
     rate, read, whole = chunk.rate[head], chunk.read[head], chunk.whole[head]
-    state, values = trace.state, chunk.values[head]
+    state, values, spare = trace.state, chunk.values[head], trace.written
     late = None
+    attend = (chunk.qk * chunk.pairs[head]).transpose(1, 2)
     if grad_state is None:
-        grad_update = torch.bmm(chunk.attend[head].transpose(1, 2), grad_output)
+        grad_update = torch.bmm(attend, grad_output)
     else:
         grad_update = torch.bmm(chunk.k, grad_state)
-        late = (grad_update * trace.written).sum(dim=-1)
-        grad_update.mul_(chunk.write[head])
-        grad_update.baddbmm_(chunk.attend[head].transpose(1, 2), grad_output)
         sums.k.baddbmm_(trace.written, grad_state.transpose(1, 2))
-    # Gradient of `wanted` before its rate was applied is rate * solved: that of the values.
+        late = trace.written.mul_(grad_update).sum(dim=-1)
+        grad_update.mul_(chunk.write[head]).baddbmm_(attend, grad_output)
+    # Gradient of what was wanted before its rate was applied: that of the values.
     solved = torch.bmm(chunk.inverse[head].transpose(1, 2), grad_update)
-    grad_values = solved * rate
-
+    grad_values = torch.mul(solved, rate, out=grad_update)
     grad_total, erased = _through_scores(
         chunk, head, trace.update, grad_output=grad_output, solved=solved, sums=sums
     )
-    grad_beta = (solved.view(values.shape) * values).sum(dim=-1).view(erased.shape) - erased
+    torch.mul(solved.view(values.shape), values, out=spare.view(values.shape))
+    grad_beta = spare.sum(dim=-1) - erased
 
     carried = None
     if state is not None and trace.recalled is not None:
         # Reads of the state before the chunk, by queries and by keys.
-        missed = (solved * trace.recalled).sum(dim=-1)
+        missed = trace.recalled.mul_(solved).sum(dim=-1)
         grad_beta -= missed
         grad_total -= missed * rate[..., 0]
         transposed = state.transpose(1, 2)
-        asked = grad_output * read
+        asked = grad_output.mul_(read)
         grad_q = torch.bmm(asked, transposed)
         sums.q.add_(grad_q)
         grad_total += grad_q.mul_(chunk.q).sum(dim=-1)
-        recalled = grad_values * read
+        recalled = torch.mul(grad_values, read, out=solved)
         sums.k.baddbmm_(recalled, transposed, alpha=-1)
         if grad_state is not None:
             batch = state.shape[0]

@@ -22,9 +22,9 @@ from librehps.kernels.gated_delta_rule.torch_chunk_step import (
     Trace,
     backward_step,
     forward_step,
-    outputs_of,
     prepare,
     state_after,
+    trace_step,
 )
 from librehps.typing import Float, Int, Tensor
 
@@ -186,11 +186,8 @@ class _ChunkedDeltaRule(torch.autograd.Function):
                     chunk = _load_chunk(step, inputs, options)
                     window = step.window(outputs)
                     for head, state in enumerate(states):
-                        trace = forward_step(chunk, head, _rows(state, step))
-                        _by_head(window, chunk)[head].copy_(
-                            outputs_of(chunk, head, trace).view(chunk.values[head].shape)
-                        )
-                        after = state_after(chunk, head, trace, in_place=True)
+                        read, after = forward_step(chunk, head, _rows(state, step))
+                        _by_head(window, chunk)[head].copy_(read.view(chunk.values[head].shape))
                         states[head] = after if state is None else state
                     step.store(outputs, window)
                 _store_states(final, states, group)
@@ -270,14 +267,10 @@ def _run_again(
     ran: list[tuple[_Step, Chunk, list[Trace]]] = []
     for step in segment:
         chunk = _load_chunk(step, inputs, options)
-        traces = [
-            forward_step(chunk, head, _rows(state, step)) for head, state in enumerate(states)
-        ]
+        traces = [trace_step(chunk, head, _rows(state, step)) for head, state in enumerate(states)]
         ran.append((step, chunk, traces))
         if step is not segment[-1]:
-            states = [
-                state_after(chunk, head, trace, in_place=False) for head, trace in enumerate(traces)
-            ]
+            states = [state_after(chunk, head, trace) for head, trace in enumerate(traces)]
     return ran
 
 

@@ -8,10 +8,10 @@ import torch
 from librehps.kernels.gated_delta_rule.torch_chunk_step import (
     forward_step,
     invert_unit_lower_,
-    outputs_of,
     pair_decays,
     prepare,
     state_after,
+    trace_step,
 )
 from librehps.testing.tolerances import TOLERANCES, relative_rms
 
@@ -79,9 +79,11 @@ def test_steps_of_a_sequence_give_the_recurrence() -> None:
             dtype=torch.float64,
         )
         for head in range(per_key):
-            trace = forward_step(chunk, head, states[head])
-            outputs = outputs_of(chunk, head, trace).view(n, key_heads, -1, depth)
-            states[head] = state_after(chunk, head, trace, in_place=False)
+            trace = trace_step(chunk, head, states[head])
+            traced = state_after(chunk, head, trace)
+            read, states[head] = forward_step(chunk, head, states[head])
+            torch.testing.assert_close(traced, states[head])
+            outputs = read.view(n, key_heads, -1, depth)
             own = slice(head, None, per_key)
             for place, t in enumerate(range(part.start, part.stop)):
                 wanted[:, own] *= g[:, t, own, None, None].exp()
