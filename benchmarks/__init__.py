@@ -1,0 +1,1 @@
+"""Measurements: of ops, and of the whole model."""
