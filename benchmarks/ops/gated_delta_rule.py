@@ -179,6 +179,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="where the report goes as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    before = os.getloadavg()
     made = [(setting, setting.inputs(arguments.device)) for setting in SETTINGS]
     agreement: dict[str, dict[str, float]] = {}
     for setting, inputs in made:
@@ -212,7 +213,8 @@ def main() -> int:
             "threads": arguments.threads,
             "rounds": arguments.rounds,
             "heads": "16 key heads, 32 value heads, width 128; fresh random inputs",
-            "load_average": os.getloadavg(),
+            "load_average_before": before,
+            "load_average_after": os.getloadavg(),
         },
         "agreement_relative_rms": agreement,
         "results": results,
