@@ -126,7 +126,7 @@ def prepare_inputs(folder: Path, image: Path | None, target: Path) -> dict[str, 
     save_file({name: getattr(batch, name).contiguous() for name in names}, target)
     _, rows, columns = batch.grid_thw[0].tolist()
     return {
-        "path": str(image),
+        "name": image.name,
         "resized_to": [16 * rows, 16 * columns],
         "tokens": batch.num_tokens,
         "patches": rows * columns,
