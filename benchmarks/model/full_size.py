@@ -1,13 +1,16 @@
 """Load a full-size checkpoint and score a photograph, here and with stock transformers.
 
-    python -m benchmarks.model.full_size --folder DIR [--image PATH] [--preset 4b] [--out JSON]
+    python -m benchmarks.model.full_size --folder DIR [--dtype bfloat16] [--out JSON]
 
 A random bfloat16 checkpoint of the preset is written to DIR unless there is one (4b: about 9 GB),
 one tensor in memory at a time. Then each library runs in processes of its own, one at a time, in
-the order A B B A: load, one forward to warm up, three that count. Both get the same folder, token
-ids, patches and positions, bfloat16 and the same number of threads, on the CPU; the files are
-read once before each so that both load from the page cache where it holds them. transformers runs
-its bare base model, without logits. Peak memory is VmHWM of the process, read from /proc.
+the order A B B A: load, one forward to warm up, and those that count. Both get the same folder,
+token ids, patches and positions, the same dtype (bfloat16 unless ``--dtype`` says float32, which
+takes twice the memory) and the same number of threads, on the CPU; the files are read once before
+each so that both load from the page cache where it holds them. transformers runs its bare base
+model, without logits; this library runs what scoring runs, where the last MLP works for the pooled
+token alone. A last forward, not timed, gives all hidden states to compare. Peak memory is VmHWM of
+the process, read from /proc.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ from librehps.testing.tolerances import relative_rms
 PROMPT = "A portrait of an astronaut in an orange suit, a flag and a model of a shuttle behind her."
 LIBRARIES = ("librehps", "transformers")
 ORDER = ("librehps", "transformers", "transformers", "librehps")
-COUNTED = 3
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 GB = 1e9
 
 
@@ -133,35 +136,40 @@ def prepare_inputs(folder: Path, image: Path | None, target: Path) -> dict[str, 
     }
 
 
-def load_librehps(folder: Path) -> tuple[torch.nn.Module, Callable[..., torch.Tensor]]:
-    """Load with this library; return the model and how to get its hidden states ``[T, D]``."""
+Forward = Callable[[dict[str, torch.Tensor], bool], torch.Tensor]
+"""From inputs, and whether the last token is enough, to hidden states ``[T, D]`` or ``[1, D]``."""
+
+
+def load_librehps(folder: Path, dtype: torch.dtype) -> tuple[torch.nn.Module, Forward]:
+    """Load with this library."""
     from librehps.model import PreferenceModel
 
-    model = PreferenceModel.from_pretrained(folder, dtype=torch.bfloat16)
+    model = PreferenceModel.from_pretrained(folder, dtype=dtype)
 
-    def hidden(feed: dict[str, torch.Tensor]) -> torch.Tensor:
+    def hidden(feed: dict[str, torch.Tensor], last: bool) -> torch.Tensor:
         return model.model(
             feed["input_ids"],
             positions=feed["positions"],
             cu_seqlens=feed["cu_seqlens"],
             patches=feed["patches"],
             grid_thw=feed["grid_thw"],
+            output_index=feed["cu_seqlens"][1:].long() - 1 if last else None,
         ).hidden
 
     return model, hidden
 
 
-def load_transformers(folder: Path) -> tuple[torch.nn.Module, Callable[..., torch.Tensor]]:
-    """Load with stock transformers; return the model and how to get its hidden states."""
+def load_transformers(folder: Path, dtype: torch.dtype) -> tuple[torch.nn.Module, Forward]:
+    """Load with stock transformers, which always computes all hidden states."""
     from transformers import AutoModel
     from transformers.utils import logging
 
     logging.set_verbosity_error()
-    model = AutoModel.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True).eval()
+    model = AutoModel.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
 
-    def hidden(feed: dict[str, torch.Tensor]) -> torch.Tensor:
+    def hidden(feed: dict[str, torch.Tensor], last: bool) -> torch.Tensor:
         ids = feed["input_ids"][None]
-        return model(
+        states = model(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             mm_token_type_ids=(ids == model.config.image_token_id).long(),
@@ -169,27 +177,31 @@ def load_transformers(folder: Path) -> tuple[torch.nn.Module, Callable[..., torc
             image_grid_thw=feed["grid_thw"],
             use_cache=False,
         ).last_hidden_state[0]
+        return states[-1:] if last else states
 
     return model, hidden
 
 
-def work(library: str, folder: Path, feed_path: Path, out: Path, threads: int) -> None:
+def work(arguments: argparse.Namespace) -> None:
     """Measure one library in this process; hidden states and numbers go to files."""
-    torch.set_num_threads(threads)
-    feed = load_file(feed_path)
+    torch.set_num_threads(arguments.threads)
+    library, out = arguments.worker, arguments.out
+    feed = load_file(arguments.feed)
+    load = load_librehps if library == "librehps" else load_transformers
     started = time.perf_counter()
-    model, hidden = (load_librehps if library == "librehps" else load_transformers)(folder)
+    model, hidden = load(arguments.folder, DTYPES[arguments.dtype])
     load_seconds = time.perf_counter() - started
     peak_after_load = peak_bytes()
     with torch.inference_mode():
         started = time.perf_counter()
-        states = hidden(feed)
+        hidden(feed, True)
         first_seconds = time.perf_counter() - started
         seconds: list[float] = []
-        for _ in range(COUNTED):
+        for _ in range(arguments.counted):
             started = time.perf_counter()
-            states = hidden(feed)
+            hidden(feed, True)
             seconds.append(time.perf_counter() - started)
+        states = hidden(feed, False)
     save_file({"hidden": states.float().contiguous()}, out.with_suffix(".safetensors"))
     scores: dict[str, list[float]] = {}
     if library == "librehps":
@@ -277,7 +289,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             out = Path(scratch) / f"{number}.json"
             command = [sys.executable, "-m", "benchmarks.model.full_size", "--worker", library]
             command += ["--folder", str(arguments.folder), "--feed", str(feed), "--out", str(out)]
-            command += ["--threads", str(arguments.threads)]
+            for option in ("threads", "dtype", "counted"):
+                command += [f"--{option}", str(getattr(arguments, option))]
             subprocess.run(command, check=True)
             runs.append(json.loads(out.read_text()))
             states[library] = load_file(out.with_suffix(".safetensors"))["hidden"]
@@ -293,7 +306,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         | {name: version(name) for name in ("torch", "transformers", "safetensors")},
         "setting": {
             "preset": arguments.preset,
-            "dtype": "bfloat16",
+            "dtype": arguments.dtype,
             "threads": arguments.threads,
             "order": list(ORDER),
             "image": image,
@@ -313,13 +326,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="checkpoint; made if absent")
     parser.add_argument("--image", type=Path, help="default: a 512x512 photograph of scikit-image")
     parser.add_argument("--preset", default="4b", choices=list(PRESETS))
+    parser.add_argument("--dtype", default="bfloat16", choices=list(DTYPES))
+    parser.add_argument("--counted", type=int, default=3, help="forwards timed in each process")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, help="where the report goes as JSON")
     parser.add_argument("--worker", choices=LIBRARIES, help=argparse.SUPPRESS)
     parser.add_argument("--feed", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        work(arguments.worker, arguments.folder, arguments.feed, arguments.out, arguments.threads)
+        work(arguments)
         return
     if not arguments.folder.exists():
         print(f"writing a random {arguments.preset} to {arguments.folder}", file=sys.stderr)

@@ -5,7 +5,7 @@ Adding one: write a class that satisfies `Head`, register it in `HEADS`, and run
 """
 
 from librehps.heads.multi_axis import MultiAxisHead
-from librehps.heads.pooling import POOLINGS, pool
+from librehps.heads.pooling import POOLINGS, pool, pooled_tokens
 from librehps.heads.protocol import AXES, HEADS, Head, HeadOutput
 from librehps.heads.scalar import ScalarHead
 
@@ -18,4 +18,5 @@ __all__ = [
     "MultiAxisHead",
     "ScalarHead",
     "pool",
+    "pooled_tokens",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from librehps.registry import Registry
 from librehps.typing import Float, Int, Tensor
 
-__all__ = ["POOLINGS", "Pooling", "last", "marked", "mean", "pool"]
+__all__ = ["POOLINGS", "OneToken", "Pooling", "last", "marked", "mean", "pool", "pooled_tokens"]
 
 
 @runtime_checkable
@@ -27,30 +28,45 @@ class Pooling(Protocol):
         ...
 
 
+class OneToken:
+    """A pooling that takes one token of each sequence, so that no other one need be finished.
+
+    Args:
+        tokens: From ``cu_seqlens`` and ``pooled_index`` to the position in the pack of each
+            sequence's token.
+    """
+
+    def __init__(self, tokens: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self.tokens = tokens
+
+    def __call__(
+        self,
+        hidden: Float[Tensor, "T D"],
+        *,
+        cu_seqlens: Int[Tensor, " N_plus_1"],
+        pooled_index: Int[Tensor, " N"],
+    ) -> Float[Tensor, "N D"]:
+        """Take the tokens; arguments as in `pool`."""
+        return hidden.index_select(0, self.tokens(cu_seqlens, pooled_index))
+
+
 #: Poolings by the name that a checkpoint's config gives.
 POOLINGS: Registry[Pooling] = Registry("pooling")
 
 
-@POOLINGS.register("last")
-def last(
-    hidden: Float[Tensor, "T D"],
-    *,
-    cu_seqlens: Int[Tensor, " N_plus_1"],
-    pooled_index: Int[Tensor, " N"],
-) -> Float[Tensor, "N D"]:
-    """Take the last token of each sequence: the one that has seen all others."""
-    return hidden.index_select(0, cu_seqlens[1:].to(torch.int64) - 1)
+def _last_tokens(cu_seqlens: Tensor, pooled_index: Tensor) -> Tensor:
+    return cu_seqlens[1:].to(torch.int64) - 1
 
 
-@POOLINGS.register("marked")
-def marked(
-    hidden: Float[Tensor, "T D"],
-    *,
-    cu_seqlens: Int[Tensor, " N_plus_1"],
-    pooled_index: Int[Tensor, " N"],
-) -> Float[Tensor, "N D"]:
-    """Take the token that the prompt template marks in each sequence."""
-    return hidden.index_select(0, pooled_index.to(torch.int64))
+def _marked_tokens(cu_seqlens: Tensor, pooled_index: Tensor) -> Tensor:
+    return pooled_index.to(torch.int64)
+
+
+last = POOLINGS.register("last")(OneToken(_last_tokens))
+"""Takes the last token of each sequence: the one that has seen all others."""
+
+marked = POOLINGS.register("marked")(OneToken(_marked_tokens))
+"""Takes the token that the prompt template marks in each sequence."""
 
 
 @POOLINGS.register("mean")
@@ -88,3 +104,23 @@ def pool(
         ConfigError: No such pooling (code ``name_unknown``).
     """
     return POOLINGS[pooling](hidden, cu_seqlens=cu_seqlens, pooled_index=pooled_index)
+
+
+def pooled_tokens(
+    *,
+    cu_seqlens: Int[Tensor, " N_plus_1"],
+    pooled_index: Int[Tensor, " N"],
+    pooling: str,
+) -> Int[Tensor, " N"] | None:
+    """Return which token of each sequence a pooling takes, or ``None`` if it reads all of them.
+
+    Args:
+        cu_seqlens: See `pool`.
+        pooled_index: See `pool`.
+        pooling: A name in `POOLINGS`.
+
+    Raises:
+        ConfigError: No such pooling (code ``name_unknown``).
+    """
+    chosen = POOLINGS[pooling]
+    return chosen.tokens(cu_seqlens, pooled_index) if isinstance(chosen, OneToken) else None

@@ -22,11 +22,11 @@ class BackboneOutput:
     """What a backbone returns.
 
     Args:
-        hidden: Hidden states after the final norm.
+        hidden: Hidden states after the final norm, of all tokens or of those asked for.
         state: The state after the last token of each sequence, where it was asked for.
     """
 
-    hidden: Float[Tensor, "T D"]
+    hidden: Float[Tensor, "M D"]
     state: BackboneState | None = None
 
 
@@ -125,8 +125,9 @@ class Qwen3_5Backbone(nn.Module):
         grid_thw: Int[Tensor, "I 3"] | None = None,
         state: BackboneState | None = None,
         return_state: bool = False,
+        output_index: Int[Tensor, " M"] | None = None,
     ) -> BackboneOutput:
-        """Compute the hidden state of every token.
+        """Compute the hidden states of tokens.
 
         Args:
             input_ids: Token ids of all sequences, end to end.
@@ -136,6 +137,8 @@ class Qwen3_5Backbone(nn.Module):
             grid_thw: Frames, rows and columns of patches of each picture.
             state: What an earlier call returned for the same sequences, to continue them.
             return_state: Whether to return the state after the last token of each sequence.
+            output_index: Tokens whose hidden states are wanted, by their positions in the pack;
+                ``None`` for all. The last MLP then runs for these alone.
 
         Returns:
             Hidden states after the final norm in the dtype of the weights, and the state.
@@ -149,5 +152,6 @@ class Qwen3_5Backbone(nn.Module):
             cu_seqlens=cu_seqlens,
             state=state,
             return_state=return_state,
+            output_index=output_index,
         )
         return BackboneOutput(hidden, new_state)

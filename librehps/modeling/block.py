@@ -56,8 +56,22 @@ class Block(nn.Module):
         cu_seqlens: Int[Tensor, " N_plus_1"],
         state: Any = None,
         return_state: bool = False,
-    ) -> tuple[Float[Tensor, "T D"], Any]:
-        """Run the layer; see ``TokenMixer`` for the arguments."""
+        output_index: Int[Tensor, " M"] | None = None,
+    ) -> tuple[Float[Tensor, "M D"], Any]:
+        """Run the layer.
+
+        Args:
+            x: Hidden states, sequences end to end.
+            rotary: See ``TokenMixer``, as for the next three.
+            cu_seqlens: Where each sequence starts, and the total.
+            state: The mixer's state to continue from.
+            return_state: Whether to return the mixer's state.
+            output_index: Tokens that are wanted; ``None`` for all. All are mixed, but the MLP works
+                on each token by itself and runs for these alone.
+
+        Returns:
+            The hidden states of the tokens that are wanted, and the mixer's state or ``None``.
+        """
         mixed, new_state = self.mixer(
             self.input_layernorm(x),
             rotary=rotary,
@@ -65,5 +79,7 @@ class Block(nn.Module):
             state=state,
             return_state=return_state,
         )
+        if output_index is not None:
+            x, mixed = x[output_index], mixed[output_index]
         x = x + mixed
         return x + self.mlp(self.post_attention_layernorm(x)), new_state

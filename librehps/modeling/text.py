@@ -50,7 +50,8 @@ class Qwen3_5TextModel(nn.Module):
         cu_seqlens: Int[Tensor, " N_plus_1"],
         state: BackboneState | None = None,
         return_state: bool = False,
-    ) -> tuple[Float[Tensor, "T D"], BackboneState | None]:
+        output_index: Int[Tensor, " M"] | None = None,
+    ) -> tuple[Float[Tensor, "M D"], BackboneState | None]:
         """Run all layers and the final norm.
 
         Args:
@@ -59,6 +60,7 @@ class Qwen3_5TextModel(nn.Module):
             cu_seqlens: Where each sequence starts, and the total.
             state: What an earlier call returned for the same sequences, to continue them.
             return_state: Whether to return the state after the last token of each sequence.
+            output_index: Tokens whose hidden states are wanted; ``None`` for all.
 
         Returns:
             Hidden states after the final norm, and the new state or ``None``.
@@ -83,6 +85,7 @@ class Qwen3_5TextModel(nn.Module):
                 cu_seqlens=cu_seqlens,
                 state=layer_state,
                 return_state=return_state,
+                output_index=output_index if layer is self.layers[-1] else None,
             )
             new_states.append(new_state)
         return self.norm(x), BackboneState(tuple(new_states)) if return_state else None

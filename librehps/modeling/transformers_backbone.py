@@ -152,8 +152,9 @@ class TransformersBackbone(nn.Module):
         grid_thw: Int[Tensor, "I 3"] | None = None,
         state: BackboneState | None = None,
         return_state: bool = False,
+        output_index: Int[Tensor, " M"] | None = None,
     ) -> BackboneOutput:
-        """Compute the hidden state of every token, one sequence after the other.
+        """Compute the hidden states of tokens, one sequence after the other.
 
         Args:
             input_ids: Token ids of all sequences, end to end.
@@ -163,6 +164,7 @@ class TransformersBackbone(nn.Module):
             grid_thw: Frames, rows and columns of patches of each picture.
             state: Must be ``None``.
             return_state: Must be ``False``.
+            output_index: Tokens whose hidden states are wanted; ``None`` for all.
 
         Raises:
             InputError: See ``Qwen3_5Backbone.embed``.
@@ -182,7 +184,8 @@ class TransformersBackbone(nn.Module):
             ).last_hidden_state[0]
             for sequence, place in sequences
         ]
-        return BackboneOutput(torch.cat(hidden))
+        states = torch.cat(hidden)
+        return BackboneOutput(states if output_index is None else states[output_index])
 
 
 @contextmanager

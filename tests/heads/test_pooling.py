@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from librehps.errors import ConfigError
-from librehps.heads import POOLINGS, pool
+from librehps.heads import POOLINGS, pool, pooled_tokens
 from librehps.testing.contracts import check_pooling
 
 LENGTHS = [3, 1, 5]
@@ -32,6 +32,17 @@ def test_each_takes_the_right_tokens(pack: dict[str, torch.Tensor]) -> None:
     assert torch.equal(pool(**pack, pooling="marked"), hidden[[1, 3, 7]])
     expected = torch.stack([part.mean(0) for part in hidden.split(LENGTHS)])
     torch.testing.assert_close(pool(**pack, pooling="mean"), expected)
+
+
+@pytest.mark.parametrize("name", list(POOLINGS))
+def test_the_tokens_that_are_needed_are_those_that_are_taken(
+    pack: dict[str, torch.Tensor], name: str
+) -> None:
+    hidden = pack.pop("hidden")
+    tokens = pooled_tokens(**pack, pooling=name)
+    assert (tokens is None) == (name == "mean")
+    if tokens is not None:
+        assert torch.equal(hidden[tokens], pool(hidden, **pack, pooling=name))
 
 
 def test_mean_is_taken_in_float32(pack: dict[str, torch.Tensor]) -> None:

@@ -57,6 +57,18 @@ def test_both_halves_are_residual() -> None:
     assert torch.equal(run(block, x), x)
 
 
+def test_the_mlp_runs_for_the_tokens_that_are_wanted() -> None:
+    torch.manual_seed(0)
+    block = Block(TEXT, layer_index=1, attn_impl="auto", kernel_impl="auto")
+    seen: list[int] = []
+    block.mlp.register_forward_hook(lambda module, args, out: seen.append(len(out)))
+    x, index = torch.randn(7, TEXT.hidden_size), torch.tensor([6, 2])
+    angles = (torch.ones(7, 16), torch.zeros(7, 16))
+    some, _ = block(x, rotary=angles, cu_seqlens=torch.tensor([0, 7]), output_index=index)
+    torch.testing.assert_close(some, run(block, x)[index])
+    assert seen == [2, 7]
+
+
 def test_a_mixer_from_outside_works_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     # A registry of the test's own, so that nothing is left behind for other tests.
     monkeypatch.setattr(mixer.MIXERS, "_entries", dict(mixer.MIXERS._entries))

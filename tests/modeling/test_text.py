@@ -42,6 +42,24 @@ def test_packed_equals_alone(model: Qwen3_5TextModel) -> None:
         assert relative_rms(packed[part], alone) <= LIMIT
 
 
+def test_tokens_asked_for_are_those_of_the_whole(model: Qwen3_5TextModel) -> None:
+    embeddings, positions, bounds = inputs([3, 1, 40])
+    index = torch.tensor([43, 2, 3])
+    found: list[tuple[Tensor, Tensor]] = []
+    for options in ({}, {"output_index": index}):
+        own = embeddings.clone().requires_grad_()
+        hidden, state = model(
+            own, positions=positions, cu_seqlens=bounds, return_state=True, **options
+        )
+        assert state is not None
+        hidden = hidden if options else hidden[index]
+        (grad,) = torch.autograd.grad(hidden.square().sum(), own)
+        found.append((hidden.detach(), grad))
+    for expected, actual in zip(*found, strict=True):
+        assert expected.shape == actual.shape
+        assert relative_rms(actual, expected) <= LIMIT
+
+
 @torch.no_grad()
 def test_a_cut_at_any_token_changes_nothing(model: Qwen3_5TextModel) -> None:
     embeddings, positions, bounds = inputs([11])

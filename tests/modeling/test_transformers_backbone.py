@@ -43,8 +43,13 @@ def test_packed_sequences_come_out_as_from_the_native_backbone(stock: Transforme
     with torch.no_grad():
         expected, actual = stock(**BATCH, **vision), native(**BATCH, **vision)
     assert stock.hidden_size == native.hidden_size
-    error = relative_rms(actual.hidden, expected.hidden)
-    assert error <= TOLERANCES["backbone_hidden_float32"].limit
+    limit = TOLERANCES["backbone_hidden_float32"].limit
+    assert relative_rms(actual.hidden, expected.hidden) <= limit
+    index = torch.tensor([7, 4])
+    with torch.no_grad():
+        for backbone in (stock, native):
+            some = backbone(**BATCH, **vision, output_index=index).hidden
+            assert relative_rms(some, expected.hidden[index]) <= limit
 
 
 def test_recomputing_changes_no_gradient(stock: TransformersBackbone) -> None:
