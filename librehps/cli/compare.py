@@ -26,21 +26,14 @@ EPILOG = options.examples(
 )
 
 
+@options.with_model_options
 def compare(
     image_a: Annotated[str, typer.Argument(metavar="A", show_default=False)],
     image_b: Annotated[str, typer.Argument(metavar="B", show_default=False)],
     *,
     prompt: options.PromptOption,
     axis: options.AxisOption = "overall",
-    model: options.ModelOption = "nano",
-    device: options.DeviceOption = "auto",
-    dtype: options.DtypeOption = "auto",
-    attn_impl: options.AttentionOption = "auto",
-    kernel_impl: options.KernelsOption = "auto",
-    backbone: options.BackboneOption = options.Backbone.native,
-    revision: options.RevisionOption = None,
-    local_files_only: options.OfflineOption = False,
-    deterministic: options.DeterministicOption = False,
+    chosen: options.ModelOptions,
     as_json: options.JsonOption = False,
 ) -> None:
     """Say which of two images is preferred.
@@ -50,18 +43,13 @@ def compare(
     """
     from librehps.cli.loading import load_scorer
 
-    scorer = load_scorer(
-        model,
-        device=device,
-        dtype=dtype,
-        attn_impl=attn_impl,
-        kernel_impl=kernel_impl,
-        backbone=backbone,
-        revision=revision,
-        local_files_only=local_files_only,
-        deterministic=deterministic,
-    )
-    names = {"model": model, "trained": scorer.trained, "image_a": image_a, "image_b": image_b}
+    scorer = load_scorer(chosen)
+    names = {
+        "model": chosen.model,
+        "trained": scorer.trained,
+        "image_a": image_a,
+        "image_b": image_b,
+    }
     try:
         comparison = scorer.compare_images(
             image_a=image_a, image_b=image_b, prompt=prompt, axis=axis

@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import warnings
 
-from librehps.cli.options import Backbone
+from librehps.cli.options import ModelOptions
 from librehps.cli.output import note
 from librehps.scorer import LibreHPS
 
 UNTRAINED = "this checkpoint is untrained: its scores are noise, good for trying things out only"
 
 
-def load_scorer(
-    model: str,
-    *,
-    device: str,
-    dtype: str,
-    attn_impl: str,
-    kernel_impl: str,
-    backbone: Backbone,
-    revision: str | None,
-    local_files_only: bool,
-    deterministic: bool,
-) -> LibreHPS:
+def load_scorer(chosen: ModelOptions) -> LibreHPS:
     """Load the model and say on stderr, once, what the reader of its scores must know."""
     with warnings.catch_warnings(record=True) as caught:
         # Of all warnings, those are for the user; with their own filter they are never dropped.
         warnings.simplefilter("always", UserWarning)
         scorer = LibreHPS.from_pretrained(
-            model,
-            device=device,
-            dtype=dtype,
-            attn_impl=attn_impl,
-            kernel_impl=kernel_impl,
-            backbone=backbone.value,
-            revision=revision,
-            local_files_only=local_files_only,
-            deterministic=deterministic,
+            chosen.model,
+            device=chosen.device,
+            dtype=chosen.dtype,
+            attn_impl=chosen.attn_impl,
+            kernel_impl=chosen.kernel_impl,
+            backbone=chosen.backbone.value,
+            revision=chosen.revision,
+            local_files_only=chosen.local_files_only,
+            deterministic=chosen.deterministic,
         )
     for warning in caught:
         note(f"warning: {warning.message}")

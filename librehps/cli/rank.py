@@ -19,20 +19,13 @@ EPILOG = options.examples(
 )
 
 
+@options.with_model_options
 def rank(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", show_default=False)],
     *,
     prompt: options.PromptOption,
     axis: options.AxisOption = "overall",
-    model: options.ModelOption = "nano",
-    device: options.DeviceOption = "auto",
-    dtype: options.DtypeOption = "auto",
-    attn_impl: options.AttentionOption = "auto",
-    kernel_impl: options.KernelsOption = "auto",
-    backbone: options.BackboneOption = options.Backbone.native,
-    revision: options.RevisionOption = None,
-    local_files_only: options.OfflineOption = False,
-    deterministic: options.DeterministicOption = False,
+    chosen: options.ModelOptions,
     batch_tokens: options.BatchTokensOption = 8192,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -42,17 +35,7 @@ def rank(
     """
     from librehps.cli.loading import load_scorer
 
-    scorer = load_scorer(
-        model,
-        device=device,
-        dtype=dtype,
-        attn_impl=attn_impl,
-        kernel_impl=kernel_impl,
-        backbone=backbone,
-        revision=revision,
-        local_files_only=local_files_only,
-        deterministic=deterministic,
-    )
+    scorer = load_scorer(chosen)
     scorer.check_axis(axis)
     found = scorer.score_images(
         images=images,
@@ -77,7 +60,7 @@ def rank(
             }
             for position, place in enumerate([*order, *failed], start=1)
         ]
-        head = {"model": model, "trained": scorer.trained, "prompt": prompt, "axis": axis}
+        head = {"model": chosen.model, "trained": scorer.trained, "prompt": prompt, "axis": axis}
         write_json({**head, "items": items})
     else:
         _write_rows(images, found, order=order, failed=failed)

@@ -20,6 +20,7 @@ EPILOG = options.examples(
 )
 
 
+@options.with_model_options
 def score(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", show_default=False)],
     *,
@@ -36,15 +37,7 @@ def score(
             dir_okay=False,
         ),
     ] = None,
-    model: options.ModelOption = "nano",
-    device: options.DeviceOption = "auto",
-    dtype: options.DtypeOption = "auto",
-    attn_impl: options.AttentionOption = "auto",
-    kernel_impl: options.KernelsOption = "auto",
-    backbone: options.BackboneOption = options.Backbone.native,
-    revision: options.RevisionOption = None,
-    local_files_only: options.OfflineOption = False,
-    deterministic: options.DeterministicOption = False,
+    chosen: options.ModelOptions,
     batch_tokens: options.BatchTokensOption = 8192,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -58,17 +51,7 @@ def score(
     # Torch comes with it, and wrong usage should be reported without that wait.
     from librehps.cli.loading import load_scorer
 
-    scorer = load_scorer(
-        model,
-        device=device,
-        dtype=dtype,
-        attn_impl=attn_impl,
-        kernel_impl=kernel_impl,
-        backbone=backbone,
-        revision=revision,
-        local_files_only=local_files_only,
-        deterministic=deterministic,
-    )
+    scorer = load_scorer(chosen)
     found = scorer.score_images(
         images=images,
         prompts=texts,
@@ -81,7 +64,7 @@ def score(
             {"image": image, "prompt": text, **result_entry(result)}
             for image, text, result in zip(images, texts, found, strict=True)
         ]
-        write_json({"model": model, "trained": scorer.trained, "items": items})
+        write_json({"model": chosen.model, "trained": scorer.trained, "items": items})
     else:
         _write_rows(images, found)
     if any(isinstance(result, InputError) for result in found):

@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from io import FileIO
 from mmap import ACCESS_COPY, mmap
 from pathlib import Path
@@ -26,6 +25,13 @@ from typing import Any, cast
 import torch
 
 from librehps.errors import CheckpointError
+from librehps.modeling.safetensors_header import (
+    ITEM_BYTES,
+    Place,
+    damaged,
+    lfs_hint,
+    read_header,
+)
 from librehps.typing import Tensor
 
 __all__ = ["INDEX_NAME", "SINGLE_NAME", "CheckpointReader", "inside", "read_json"]
@@ -40,23 +46,11 @@ DTYPES = {
     "F16": torch.float16,
     "BF16": torch.bfloat16,
 }
-_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
-_MAX_HEADER_BYTES = 100_000_000
 _MAX_JSON_BYTES = 64 * 1024 * 1024
 # Small enough to stay in a processor's cache between the read, the cast and the check.
 _SLICE_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where a tensor lies: its file, dtype name, shape, and first byte."""
-
-    path: Path
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -117,7 +111,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"is not valid JSON ({error}){_lfs_hint(raw)}", code="ckpt_config", item=str(path)
+            f"is not valid JSON ({error}){lfs_hint(raw)}", code="ckpt_config", item=str(path)
         ) from error
     if not isinstance(value, dict):
         raise CheckpointError(
@@ -153,7 +147,7 @@ class CheckpointReader:
                 item=str(folder),
             )
         self.folder = folder
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {}
         # One for each file, which lives as long as a tensor on it does.
         self._maps: dict[Path, mmap] = {}
         has_single, has_index = ((folder / name).exists() for name in (SINGLE_NAME, INDEX_NAME))
@@ -167,7 +161,7 @@ class CheckpointReader:
         if has_index:
             self._open_sharded()
         elif has_single or (folder / SINGLE_NAME).is_symlink():
-            self._places = _read_header(_present(folder, SINGLE_NAME))
+            self._places = read_header(_present(folder, SINGLE_NAME))
         else:
             raise _no_weights(folder)
 
@@ -219,7 +213,7 @@ class CheckpointReader:
         flat = destination.detach().view(-1)
         if flat.numel() == 0:
             return
-        step = _SLICE_BYTES // _ITEM_BYTES[place.dtype]
+        step = _SLICE_BYTES // ITEM_BYTES[place.dtype]
         buffer = torch.empty(min(step, flat.numel()), dtype=stored)
         extremes: list[Tensor] = []
         with place.path.open("rb", buffering=0) as file:
@@ -254,7 +248,7 @@ class CheckpointReader:
         self.read_into(name, empty)
         return empty
 
-    def _map(self, place: _Place, dtype: torch.dtype) -> Tensor | None:
+    def _map(self, place: Place, dtype: torch.dtype) -> Tensor | None:
         """Return a tensor on the file's pages, or None where the system cannot map it."""
         count = math.prod(place.shape)
         if count == 0 or place.start % dtype.itemsize:
@@ -267,11 +261,11 @@ class CheckpointReader:
                 return None
         pages = self._maps[place.path]
         if place.start + count * dtype.itemsize > len(pages):
-            raise _damaged(place.path, "became shorter while it was read")
+            raise damaged(place.path, "became shorter while it was read")
         flat = torch.frombuffer(pages, dtype=dtype, count=count, offset=place.start)
         return flat.view(place.shape)
 
-    def _place(self, name: str) -> _Place:
+    def _place(self, name: str) -> Place:
         if name not in self._places:
             raise CheckpointError(
                 f"the checkpoint in {self.folder} has no tensor {name!r}",
@@ -304,7 +298,7 @@ class CheckpointReader:
                 item=str(self.folder),
             )
         for shard, shard_path in paths.items():
-            found = _read_header(shard_path)
+            found = read_header(shard_path)
             differing = sorted(shards[shard] ^ set(found))
             if differing:
                 name = differing[0]
@@ -340,64 +334,7 @@ def _no_weights(folder: Path) -> CheckpointError:
     )
 
 
-def _lfs_hint(raw: bytes) -> str:
-    if raw.startswith(b"version https://git-lfs"):
-        return "; this is a Git LFS pointer, not the file itself: run `git lfs pull`"
-    return ""
-
-
-def _damaged(path: Path, what: str, raw: bytes = b"") -> CheckpointError:
-    return CheckpointError(
-        f"{what}{_lfs_hint(raw)}; download the file again", code="ckpt_truncated", item=str(path)
-    )
-
-
-def _read_header(path: Path) -> dict[str, _Place]:
-    """Return the places of a file's tensors, in file order, after comparing them with its size."""
-    actual = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(128)
-        if len(start) < 8:
-            raise _damaged(path, f"has {actual} bytes, which is too few for any safetensors file")
-        length = int.from_bytes(start[:8], "little")
-        if length > _MAX_HEADER_BYTES or length + 8 > actual:
-            what = f"has {actual} bytes but says that its header alone has {length}"
-            raise _damaged(path, what, start)
-        file.seek(8)
-        raw = file.read(length)
-    try:
-        header = json.loads(raw)
-        places = _places(path, header, data=8 + length)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _damaged(path, f"has a header that makes no sense ({error})", start) from error
-    end = 8 + length
-    for name, (place, num_bytes) in places.items():
-        if place.start != end:
-            raise _damaged(path, f"has a hole or an overlap before {name!r}", start)
-        end += num_bytes
-    if end != actual:
-        raise _damaged(path, f"has {actual} bytes, but its tensors need {end}", start)
-    return {name: place for name, (place, _) in places.items()}
-
-
-def _places(path: Path, header: Any, *, data: int) -> dict[str, tuple[_Place, int]]:
-    """Return place and number of bytes of each tensor in a header, by place in the file."""
-    found: dict[str, tuple[_Place, int]] = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        shape, (begin, end) = tuple(entry["shape"]), entry["data_offsets"]
-        if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
-            raise ValueError(f"{name!r} has shape {shape} at {begin}:{end}")
-        dtype = str(entry["dtype"])
-        if dtype in _ITEM_BYTES and math.prod(shape) * _ITEM_BYTES[dtype] != end - begin:
-            raise ValueError(f"{name!r} of shape {shape} in {dtype} takes {end - begin} bytes")
-        place = _Place(path=path, dtype=dtype, shape=shape, start=data + begin)
-        found[name] = (place, end - begin)
-    return dict(sorted(found.items(), key=lambda item: (item[1][0].start, item[1][1])))
-
-
-def _check_finite(extremes: list[Tensor], name: str, place: _Place, *, dtype: torch.dtype) -> None:
+def _check_finite(extremes: list[Tensor], name: str, place: Place, *, dtype: torch.dtype) -> None:
     """Raise unless all numbers are finite, given the smallest and the largest of each part.
 
     The two are finite if and only if all numbers are: a NaN takes the place of both. On a CPU
@@ -419,5 +356,5 @@ def _fill(file: FileIO, target: Tensor, path: Path) -> None:
     while len(view) > 0:
         count = file.readinto(view)
         if not count:
-            raise _damaged(path, "became shorter while it was read")
+            raise damaged(path, "became shorter while it was read")
         view = view[count:]

@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 
 from librehps.cli.loading import load_scorer
-from librehps.cli.options import Backbone
+from librehps.cli.options import ModelOptions
 from librehps.scorer import LibreHPS
 from librehps.testing.tiny import make_tiny_checkpoint
 
 
 def load(folder: Path) -> LibreHPS:
     return load_scorer(
-        str(folder),
-        device="cpu",
-        dtype="float32",
-        attn_impl="sdpa",
-        kernel_impl="torch",
-        backbone=Backbone.native,
-        revision=None,
-        local_files_only=True,
-        deterministic=True,
+        ModelOptions(
+            model=str(folder),
+            device="cpu",
+            dtype="float32",
+            attn_impl="sdpa",
+            kernel_impl="torch",
+            local_files_only=True,
+            deterministic=True,
+        )
     )
 
 
