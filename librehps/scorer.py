@@ -291,7 +291,7 @@ class LibreHPS:
                 continue
             row = next(rows)
             try:
-                axes = {name: AxisScore(*column[row]) for name, column in columns.items()}
+                axes = {name: _axis_score(name, column[row]) for name, column in columns.items()}
             except InputError as error:
                 yield part.pair.name(error)
                 continue
@@ -299,6 +299,14 @@ class LibreHPS:
 
 
 AxisNumbers = tuple[float, float | None]
+
+
+def _axis_score(name: str, numbers: AxisNumbers) -> AxisScore:
+    """Build the score of an axis; the error for a bad number says which axis."""
+    try:
+        return AxisScore(*numbers)
+    except InputError as error:
+        raise InputError(f"on {name}, {error.message}", code=error.code) from error
 
 
 @dataclass(frozen=True)

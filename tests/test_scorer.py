@@ -232,7 +232,7 @@ def test_a_score_that_is_not_finite_is_an_error_of_its_item(
     assert [isinstance(score, Score) for score in found] == [True, False, True]
     assert isinstance(found[1], InputError)
     assert (found[1].code, found[1].item) == ("score_not_finite", "images[1]")
-    with pytest.raises(InputError, match=r"images\[1\]"):
+    with pytest.raises(InputError, match=r"images\[1\]: on coherence, the mean came out as nan"):
         scorer.score_images(images=photographs[:3], prompts=PROMPT)
 
 

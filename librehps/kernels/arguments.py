@@ -9,7 +9,14 @@ from torch import Tensor
 
 from librehps.errors import InputError
 
-__all__ = ["check_boundaries", "check_float", "check_same_device", "check_shape", "compute_dtype"]
+__all__ = [
+    "check_boundaries",
+    "check_float",
+    "check_last_dimension",
+    "check_same_device",
+    "check_shape",
+    "compute_dtype",
+]
 
 
 def check_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
@@ -26,6 +33,20 @@ def check_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> Non
         text = ", ".join("any" if size is None else str(size) for size in shape)
         raise InputError(
             f"{name} has shape {list(found)}, expected [{text}]", code="argument_shape", item=name
+        )
+
+
+def check_last_dimension(name: str, tensor: Tensor) -> None:
+    """Raise unless ``tensor`` is made of rows that hold something.
+
+    Raises:
+        InputError: No dimension, or the last one is empty (code ``argument_shape``).
+    """
+    if not tensor.shape or tensor.shape[-1] == 0:
+        raise InputError(
+            f"{name} has shape {list(tensor.shape)}; its last dimension must hold something",
+            code="argument_shape",
+            item=name,
         )
 
 

@@ -9,6 +9,7 @@ from librehps.errors import InputError
 from librehps.kernels.arguments import (
     check_boundaries,
     check_float,
+    check_last_dimension,
     check_same_device,
     check_shape,
     compute_dtype,
@@ -25,6 +26,14 @@ def test_another_shape_is_refused_by_name(shape: tuple[int | None, ...]) -> None
     with pytest.raises(InputError, match=r"has shape \[2, 3\], expected") as caught:
         check_shape("weight", torch.zeros(2, 3), shape)
     assert (caught.value.code, caught.value.item) == ("argument_shape", "weight")
+
+
+def test_rows_must_hold_something() -> None:
+    check_last_dimension("x", torch.zeros(0, 1))
+    for shape in ((), (0,), (3, 0)):
+        with pytest.raises(InputError, match="last dimension") as caught:
+            check_last_dimension("x", torch.zeros(shape))
+        assert (caught.value.code, caught.value.item) == ("argument_shape", "x")
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8, torch.complex64], ids=str)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from librehps.kernels.arguments import check_float, check_same_device, check_shape
+from librehps.kernels.arguments import (
+    check_float,
+    check_last_dimension,
+    check_same_device,
+    check_shape,
+)
 from librehps.kernels.backend import choose_kernels
 from librehps.kernels.gated_rms_norm.torch_gated_rms_norm import gated_rms_norm_torch
 from librehps.typing import Float, Tensor
@@ -41,6 +46,7 @@ def gated_rms_norm(
         BackendError: ``impl`` is not available here.
     """
     check_float(x=x, gate=gate, weight=weight)
+    check_last_dimension("x", x)
     check_shape("gate", gate, tuple(x.shape))
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, gate=gate, weight=weight)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from librehps.kernels.arguments import check_float, check_same_device, check_shape
+from librehps.kernels.arguments import (
+    check_float,
+    check_last_dimension,
+    check_same_device,
+    check_shape,
+)
 from librehps.kernels.backend import choose_kernels
 from librehps.kernels.rms_norm.torch_rms_norm import rms_norm_torch
 from librehps.typing import Float, Tensor
@@ -32,6 +37,7 @@ def rms_norm(
         BackendError: ``impl`` is not available here.
     """
     check_float(x=x, weight=weight)
+    check_last_dimension("x", x)
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, weight=weight)
     choose_kernels(impl, x.device)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from librehps.errors import InputError
-from librehps.kernels.arguments import check_float, check_same_device, check_shape
+from librehps.kernels.arguments import (
+    check_float,
+    check_last_dimension,
+    check_same_device,
+    check_shape,
+)
 from librehps.kernels.backend import choose_kernels
 from librehps.kernels.swiglu.torch_swiglu import swiglu_torch
 from librehps.typing import Float, Tensor
@@ -34,6 +39,7 @@ def swiglu(
         Shazeer, GLU Variants Improve Transformer, equation 6.
     """
     check_float(gate=gate, up=up)
+    check_last_dimension("gate", gate)
     check_shape("up", up, tuple(gate.shape))
     check_same_device(gate=gate, up=up)
     if gate.dtype != up.dtype:

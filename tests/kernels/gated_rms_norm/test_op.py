@@ -36,6 +36,8 @@ def test_bad_arguments_are_refused() -> None:
         ("weight", torch.ones(7), "argument_shape"),
         ("weight", torch.ones(8, dtype=torch.bool), "argument_dtype"),
         ("x", torch.ones(3, 8, dtype=torch.int64), "argument_dtype"),
+        ("x", torch.ones(()), "argument_shape"),
+        ("x", torch.ones(3, 0), "argument_shape"),
     ],
 )
 def test_the_error_names_the_argument(name: str, value: torch.Tensor, code: str) -> None:
