@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import librehps
+from librehps.losses import LOSSES, RANKING_LOSSES, RATING_LOSSES
 from librehps.testing.tiny import make_tiny_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,3 +103,19 @@ def test_importing_the_package_is_light() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_page_on_losses_says_what_the_code_says() -> None:
+    page = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
+    for code in blocks(page, "python"):
+        subprocess.run([sys.executable, "-c", code], check=True)
+    for name in (*LOSSES, *RANKING_LOSSES, *RATING_LOSSES):
+        assert f"`{name}`" in page, name
+    script = [sys.executable, str(ROOT / "examples" / "sigma_slopes.py")]
+    made = subprocess.run(script, capture_output=True, text=True, check=True).stdout
+    rows = re.findall(r"^\| `(\w+)` \|((?: [+-]?\d\.\d{3} \|)+)$", page, flags=re.MULTILINE)
+    printed = {name: row.split("|")[:-1] for name, row in rows}
+    assert len(printed) == 3
+    for name, *slopes in (line.split() for line in made.splitlines()[1:]):
+        expected = [pytest.approx(float(slope), abs=1e-9) for slope in slopes]
+        assert [float(cell) for cell in printed[name]] == expected

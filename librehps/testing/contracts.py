@@ -1,4 +1,4 @@
-"""What every registered head, pooling and token mixer must pass; run them over your own as well.
+"""What every registered head, pooling, loss and token mixer must pass; run it over your own too.
 
 Each ``check_*`` raises ``AssertionError`` with a sentence when the part breaks its contract.
 """
@@ -13,12 +13,13 @@ from torch import nn
 
 from librehps.heads.pooling import Pooling
 from librehps.heads.protocol import AXES, Head
+from librehps.losses import PairLoss, Scores, build_loss, loss_config
 from librehps.modeling.config import Qwen3_5TextConfig
 from librehps.modeling.mixer import MIXERS
 from librehps.testing.tolerances import TOLERANCES, relative_rms
 from librehps.typing import Tensor
 
-__all__ = ["check_head", "check_mixer", "check_pooling"]
+__all__ = ["check_head", "check_mixer", "check_pair_loss", "check_pooling"]
 
 _WIDTH = 16
 _LENGTHS = (5, 1, 70, 3)
@@ -104,6 +105,59 @@ def check_pooling(pooling: Pooling) -> None:
     _demand(
         torch.allclose(inside, torch.ones(_WIDTH)), "the weights of a sequence's tokens sum to 1"
     )
+
+
+def check_pair_loss(loss: PairLoss) -> None:
+    """Check a loss on pairs: shape, float32, sign of the gradient, symmetry, limits, config.
+
+    Args:
+        loss: A loss of a registered class.
+    """
+    generator = torch.Generator().manual_seed(0)
+    mean = torch.randn(2, 40, generator=generator, requires_grad=True)
+    sigma = (torch.rand(2, 40, generator=generator) + 0.1).requires_grad_()
+    target = torch.linspace(0, 1, 40)
+    a, b = Scores(mean[0], sigma[0]), Scores(mean[1], sigma[1])
+
+    values = loss(a, b, target)
+    _demand(values.shape == target.shape, f"{tuple(values.shape)} is not one value per pair")
+    _demand(values.dtype == torch.float32, f"the loss is {values.dtype}, not float32")
+    _demand(bool((values >= 0).all()), "a loss of votes is not negative")
+    swapped = loss(b, a, 1 - target)
+    _demand(bool(torch.allclose(values, swapped, atol=1e-6)), "swapping the items changes nothing")
+
+    (slope,) = torch.autograd.grad(loss(a, b, torch.ones(40)).sum(), mean)
+    _demand(bool(slope.isfinite().all()), "every gradient is finite")
+    _demand(bool((slope[0] <= 0).all()), "raising the preferred item's score lowers the loss")
+    _demand(bool((slope[1] >= 0).all()), "raising the other item's score raises the loss")
+    total = sum(float(x.abs().sum()) for x in slope)
+    _demand(total > 0, "the gradient reaches the scores")
+
+    none = torch.zeros(0)
+    _demand(loss(Scores(none, none), Scores(none, none), none).shape == (0,), "no pairs, no values")
+    low = loss(_cast(a, torch.bfloat16), _cast(b, torch.bfloat16), target)
+    _demand(low.dtype == torch.float32, "computes in float32 from bfloat16")
+    exact = loss(_cast(a, torch.float64), _cast(b, torch.float64), target.double())
+    _demand(exact.dtype == torch.float64, "computes in float64 from float64")
+    _demand(relative_rms(values, exact) <= 1e-5, "float32 agrees with float64")
+
+    far = torch.tensor([-1e4, 1e4, -3e4, 3e4], requires_grad=True)
+    here = Scores(torch.zeros(4), torch.ones(4))
+    lost = loss(Scores(far, torch.ones(4)), here, torch.tensor([1.0, 0.0, 0.0, 1.0]))
+    (slope,) = torch.autograd.grad(lost.sum(), far)
+    finite = bool(lost.isfinite().all()) and bool(slope.isfinite().all())
+    _demand(finite, "huge differences give finite losses and gradients")
+
+    again = build_loss(json.loads(json.dumps(loss_config(loss))))
+    _demand(again == loss, "the loss is rebuilt from its config")
+    if not loss.uses_sigma:
+        plain = loss(Scores(mean[0]), Scores(mean[1]), target)
+        _demand(torch.equal(plain, values), "a loss that uses no sigma ignores it")
+
+
+def _cast(scores: Scores, dtype: torch.dtype) -> Scores:
+    sigma = None if scores.sigma is None else scores.sigma.to(dtype)
+    return Scores(scores.mean.to(dtype), sigma)
 
 
 def check_mixer(name: str, *, config: Qwen3_5TextConfig) -> None:
