@@ -7,6 +7,7 @@ Adding one: write a class that satisfies `Head`, register it in `HEADS`, and run
 from librehps.heads.multi_axis import MultiAxisHead
 from librehps.heads.pooling import POOLINGS, pool, pooled_tokens
 from librehps.heads.protocol import AXES, HEADS, Head, HeadOutput
+from librehps.heads.ranknet import RankNetHead
 from librehps.heads.scalar import ScalarHead
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Head",
     "HeadOutput",
     "MultiAxisHead",
+    "RankNetHead",
     "ScalarHead",
     "pool",
     "pooled_tokens",

@@ -107,7 +107,8 @@ def read_settings(
     Args:
         config: What `Head.to_config` returned, or a checkpoint's config says.
         kind: The registered name of the head that is being built.
-        known: Its settings and their types: ``"widths"``, ``"names"``, ``"name"`` or ``"flag"``.
+        known: Its settings and their types: ``"widths"``, ``"names"``, ``"name"``, ``"flag"``
+            or ``"number"``.
 
     Raises:
         ConfigError: The wrong ``kind`` (code ``head_kind``), an unknown key (``head_key``) or a
@@ -142,4 +143,5 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "names": lambda value: _is_list_of(value, str),
     "name": lambda value: isinstance(value, str),
     "flag": lambda value: isinstance(value, bool),
+    "number": lambda value: type(value) in (int, float),
 }

@@ -49,6 +49,8 @@ def check_head(head_type: type[Any], *, kind: str) -> None:
     head: Head = head_type.from_config({}, hidden_size=_WIDTH)
     if not isinstance(head, nn.Module):
         raise AssertionError("a head is an nn.Module")
+    # What is random in training, such as dropout, is its own affair.
+    head.eval()
     _demand(set(head.axes) <= set(AXES), f"axes {head.axes} are not all in AXES")
     pooled = torch.randn(6, _WIDTH, generator=torch.Generator().manual_seed(0))
     out = head(pooled)
@@ -75,6 +77,7 @@ def check_head(head_type: type[Any], *, kind: str) -> None:
     again: Head = head_type.from_config(config, hidden_size=_WIDTH)
     if not isinstance(again, nn.Module):
         raise AssertionError("a head is an nn.Module")
+    again.eval()
     again.load_state_dict(head.state_dict())
     _demand(torch.equal(again(pooled).mean, out.mean), "the rebuilt head scores the same")
 
