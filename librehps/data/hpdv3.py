@@ -1,0 +1,311 @@
+"""HPDv3's JSON files: a list of rows with two images each, the first the preferred one.
+
+A row is ``{"prompt", "path1", "path2", "model1", "model2", "choice_dist", "confidence"}``.
+``choice_dist`` holds the votes for either image and ``confidence`` a probability; both are null in
+a good part of the published rows, and the test file has neither. What the format has no place
+for goes into one more key, ``librehps``, which other readers ignore.
+
+The published train file is read whole (it is about a gigabyte); rows are checked one by one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from librehps.data.records import Comparison
+from librehps.errors import InputError
+
+__all__ = ["BadRow", "HPDv3", "read_hpdv3", "write_hpdv3"]
+
+_MAX_BYTES = 4_000_000_000
+_EXCERPT = 200
+# How many bad rows an error quotes; all are in the file.
+_QUOTED = 5
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that could not be read.
+
+    Args:
+        index: Its place in the file, from 0.
+        reason: What was wrong with it.
+        excerpt: How it begins.
+    """
+
+    index: int
+    reason: str
+    excerpt: str
+
+
+@dataclass(frozen=True)
+class HPDv3:
+    """What a file held.
+
+    Args:
+        comparisons: The good rows, in the order of the file.
+        rows: How many rows there were.
+        below_confidence: How many were left out for the threshold.
+        bad: Those that could not be read. None of them was replaced by another row.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    rows: int
+    below_confidence: int
+    bad: tuple[BadRow, ...]
+
+
+def read_hpdv3(
+    path: Path,
+    *,
+    root: Path | None = None,
+    min_confidence: float | None = None,
+    check_files: bool = False,
+    max_bad_share: float = 0.01,
+    bad_rows: Path | None = None,
+) -> HPDv3:
+    """Read a file.
+
+    The target is the share of votes for ``path1`` where there are votes, even where the majority is
+    against it, and 1 where there are none: ``path1`` is preferred by convention.
+
+    Args:
+        path: The JSON file.
+        root: Folder that the images' paths start from; the file's own folder if ``None``.
+        min_confidence: Rows that are less sure are left out; rows of unknown confidence stay.
+        check_files: Whether an image that is not there makes a row bad.
+        max_bad_share: The largest share of bad rows that is put up with.
+        bad_rows: File that all bad rows are listed in, as JSON lines.
+
+    Raises:
+        InputError: No such file, too large a file, or no list of rows (code ``data_file``); or more
+            bad rows than allowed (``data_bad_rows``).
+    """
+    listed = _load(path)
+    base = path.parent if root is None else root
+    comparisons: list[Comparison] = []
+    bad: list[BadRow] = []
+    below = 0
+    for index, row in enumerate(listed):
+        try:
+            comparison = _comparison(row, base, key=f"{path.name}#{index}")
+            if check_files:
+                _check_files(comparison)
+        except InputError as error:
+            excerpt = json.dumps(row)[:_EXCERPT]
+            bad.append(BadRow(index=index, reason=error.message, excerpt=excerpt))
+            continue
+        sure = comparison.confidence
+        if min_confidence is not None and sure is not None and sure < min_confidence:
+            below += 1
+            continue
+        comparisons.append(comparison)
+    if bad_rows is not None:
+        _write_lines(bad_rows, (json.dumps(vars(row)) + "\n" for row in bad))
+    if len(bad) > max_bad_share * len(listed):
+        quoted = "; ".join(f"row {row.index}: {row.reason}" for row in bad[:_QUOTED])
+        raise InputError(
+            f"{len(bad)} of {len(listed)} rows cannot be read, more than the share of "
+            f"{max_bad_share:g} that is allowed: {quoted}"
+            + (f"; all are listed in {bad_rows}" if bad_rows is not None else ""),
+            code="data_bad_rows",
+            item=str(path),
+        )
+    return HPDv3(
+        comparisons=tuple(comparisons), rows=len(listed), below_confidence=below, bad=tuple(bad)
+    )
+
+
+def write_hpdv3(path: Path, comparisons: Iterable[Comparison], *, root: Path | None = None) -> None:
+    """Write a file that `read_hpdv3` gives back as it was, up to which image comes first.
+
+    The preferred image becomes ``path1``. Votes are written where the target is a whole number of
+    them.
+
+    Args:
+        path: The file; it appears whole or not at all.
+        comparisons: What to write.
+        root: Folder that the paths are written relative to; the file's own folder if ``None``.
+
+    Raises:
+        InputError: An image that is not inside ``root`` (code ``data_outside``).
+    """
+    base = (path.parent if root is None else root).resolve()
+
+    def lines() -> Iterable[str]:
+        separator = "[\n"
+        for comparison in comparisons:
+            yield separator + json.dumps(_row(comparison, base), ensure_ascii=False)
+            separator = ",\n"
+        yield "[]\n" if separator == "[\n" else "\n]\n"
+
+    _write_lines(path, lines())
+
+
+def _load(path: Path) -> list[Any]:
+    if not path.is_file():
+        raise InputError("there is no such file", code="data_file", item=str(path))
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise InputError(
+            f"has {size} bytes; at most {_MAX_BYTES} are read", code="data_file", item=str(path)
+        )
+    try:
+        listed = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"is not valid JSON ({error})", code="data_file", item=str(path)
+        ) from error
+    if not isinstance(listed, list):
+        raise InputError(
+            f"holds a JSON {type(listed).__name__}, not a list of rows",
+            code="data_file",
+            item=str(path),
+        )
+    return cast("list[Any]", listed)
+
+
+def _comparison(row: Any, base: Path, *, key: str) -> Comparison:
+    if not isinstance(row, dict):
+        raise _wrong(f"is a JSON {type(row).__name__}, not an object")
+    fields = cast("dict[str, Any]", row)
+    extra = _extra(fields)
+    votes = _votes(fields.get("choice_dist"))
+    total = None if votes is None else sum(votes)
+    target = 1.0 if votes is None or not total else votes[0] / total
+    stored = extra.get("target")
+    if extra.get("votes") is not None:
+        total = int(_number("librehps.votes", extra["votes"]))
+    return Comparison(
+        prompt=_text(fields, "prompt"),
+        image_a=_image(fields, "path1", base),
+        image_b=_image(fields, "path2", base),
+        target=target if stored is None else _number("librehps.target", stored),
+        axis_targets=_axis_targets(extra.get("axis_targets")),
+        votes=total,
+        confidence=_optional_number(fields, "confidence"),
+        key=_optional_text(extra, "key") or key,
+        model_a=_optional_text(fields, "model1"),
+        model_b=_optional_text(fields, "model2"),
+    )
+
+
+def _row(comparison: Comparison, base: Path) -> dict[str, Any]:
+    first = comparison if comparison.target >= 0.5 else comparison.swapped()
+    votes = None
+    if first.votes is not None:
+        won = round(first.target * first.votes)
+        if won / first.votes == first.target:
+            votes = [won, first.votes - won]
+    extra: dict[str, Any] = {"key": first.key} if first.key else {}
+    if first.axis_targets:
+        extra["axis_targets"] = dict(first.axis_targets)
+    if votes is None and (first.target != 1.0 or first.votes is not None):
+        extra["target"] = first.target
+    if votes is None and first.votes is not None:
+        extra["votes"] = first.votes
+    row = {
+        "prompt": first.prompt,
+        "path1": _relative(first.image_a, base),
+        "path2": _relative(first.image_b, base),
+        "model1": first.model_a,
+        "model2": first.model_b,
+        "choice_dist": votes,
+        "confidence": first.confidence,
+    }
+    return row | ({"librehps": extra} if extra else {})
+
+
+def _relative(image: Path, base: Path) -> str:
+    whole = image.resolve()
+    if not whole.is_relative_to(base):
+        raise InputError(f"lies outside {base}", code="data_outside", item=str(image))
+    return whole.relative_to(base).as_posix()
+
+
+def _image(fields: Mapping[str, Any], name: str, base: Path) -> Path:
+    text = _text(fields, name)
+    path = PurePosixPath(text)
+    if path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text:
+        raise _wrong(f"{name} is {text!r:.100}, which is no path inside the folder of images")
+    return base / path
+
+
+def _votes(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    counts = cast("list[Any]", value) if isinstance(value, list) else []
+    if len(counts) != 2 or not all(type(count) is int and count >= 0 for count in counts):
+        raise _wrong(f"choice_dist is {value!r:.100}, not two numbers of votes")
+    # Nobody voted: that says no more than null does.
+    return (counts[0], counts[1]) if sum(counts) else None
+
+
+def _extra(fields: Mapping[str, Any]) -> dict[str, Any]:
+    extra = fields.get("librehps", {})
+    if not isinstance(extra, dict):
+        raise _wrong(f"librehps is {extra!r:.100}, not an object")
+    return cast("dict[str, Any]", extra)
+
+
+def _axis_targets(value: Any) -> dict[str, float]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _wrong(f"axis_targets is {value!r:.100}, not an object")
+    targets = cast("dict[str, Any]", value)
+    return {name: _number(name, target) for name, target in targets.items()}
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise _wrong(f"{name} is {value!r:.100}, not a text")
+    return value
+
+
+def _optional_text(fields: Mapping[str, Any], name: str) -> str | None:
+    return None if fields.get(name) is None else _text(fields, name)
+
+
+def _number(name: str, value: Any) -> float:
+    if type(value) not in (int, float):
+        raise _wrong(f"{name} is {value!r:.100}, not a number")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise _wrong(f"{name} is a number of {value.bit_length()} bits") from error
+
+
+def _optional_number(fields: Mapping[str, Any], name: str) -> float | None:
+    value = fields.get(name)
+    return None if value is None else _number(name, value)
+
+
+def _check_files(comparison: Comparison) -> None:
+    for image in (comparison.image_a, comparison.image_b):
+        if not image.is_file():
+            raise _wrong(f"there is no image {image.name}")
+
+
+def _wrong(what: str) -> InputError:
+    return InputError(what, code="data_row")
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write a file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(lines)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

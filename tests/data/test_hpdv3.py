@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from librehps.data import Comparison, read_hpdv3, write_hpdv3
+from librehps.data import hpdv3 as module
+from librehps.errors import InputError
+
+ROW = {
+    "prompt": "a cat",
+    "path1": "images/1.jpg",
+    "path2": "images/2.jpg",
+    "model1": "x",
+    "model2": "y",
+    "choice_dist": [12, 7],
+    "confidence": 0.9,
+}
+
+
+def save(folder: Path, *rows: Any) -> Path:
+    path = folder / "train.json"
+    path.write_text(json.dumps(list(rows)))
+    return path
+
+
+def test_a_published_row_is_read(tmp_path: Path) -> None:
+    found = read_hpdv3(save(tmp_path, ROW), root=tmp_path / "data")
+    (row,) = found.comparisons
+    assert row == Comparison(
+        prompt="a cat",
+        image_a=tmp_path / "data" / "images" / "1.jpg",
+        image_b=tmp_path / "data" / "images" / "2.jpg",
+        target=12 / 19,
+        votes=19,
+        confidence=0.9,
+        key="train.json#0",
+        model_a="x",
+        model_b="y",
+    )
+    assert (found.rows, found.below_confidence, found.bad) == (1, 0, ())
+
+
+def test_rows_of_the_test_file_and_null_are_preferences_by_convention(tmp_path: Path) -> None:
+    bare = {name: ROW[name] for name in ("prompt", "path1", "path2", "model1", "model2")}
+    null = ROW | {"choice_dist": None, "confidence": None}
+    nobody = ROW | {"choice_dist": [0, 0]}
+    for row in read_hpdv3(save(tmp_path, bare, null, nobody)).comparisons:
+        assert (row.target, row.votes) == (1.0, None)
+
+
+def test_a_majority_against_the_first_is_kept(tmp_path: Path) -> None:
+    (row,) = read_hpdv3(save(tmp_path, ROW | {"choice_dist": [5, 15]})).comparisons
+    assert row.target == 0.25
+
+
+def test_the_threshold_leaves_out_what_is_known_to_be_unsure(tmp_path: Path) -> None:
+    rows = [ROW | {"confidence": value} for value in (0.5, 0.9, None)]
+    found = read_hpdv3(save(tmp_path, *rows), min_confidence=0.8)
+    assert [row.confidence for row in found.comparisons] == [0.9, None]
+    assert (found.rows, found.below_confidence) == (3, 1)
+
+
+BAD = [
+    ("no row", "not an object"),
+    (ROW | {"prompt": None}, "prompt is None"),
+    (ROW | {"prompt": " "}, "empty"),
+    (ROW | {"path1": 3}, "path1 is 3"),
+    ({name: ROW[name] for name in ROW if name != "path2"}, "path2 is None"),
+    (ROW | {"path1": "/etc/passwd"}, "inside the folder"),
+    (ROW | {"path1": "../x.jpg"}, "inside the folder"),
+    (ROW | {"path2": "a\\..\\x.jpg"}, "inside the folder"),
+    (ROW | {"choice_dist": [1]}, "two numbers of votes"),
+    (ROW | {"choice_dist": [1.5, 2]}, "two numbers of votes"),
+    (ROW | {"choice_dist": [-1, 2]}, "two numbers of votes"),
+    (ROW | {"choice_dist": [True, 2]}, "two numbers of votes"),
+    (ROW | {"confidence": "0.9"}, "not a number"),
+    (ROW | {"confidence": float("nan")}, "confidence is nan"),
+    (ROW | {"confidence": 10**400}, "bits"),
+    (ROW | {"model1": 1}, "model1 is 1"),
+    (ROW | {"librehps": []}, "not an object"),
+    (ROW | {"librehps": {"target": 2.0}}, "from 0 to 1"),
+    (ROW | {"librehps": {"axis_targets": {"style": None}}}, "style is None"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), BAD, ids=[reason for _, reason in BAD])
+def test_a_bad_row_is_counted_and_listed_and_never_replaced(
+    tmp_path: Path, row: Any, reason: str
+) -> None:
+    path, listing = save(tmp_path, ROW, row, ROW), tmp_path / "bad.jsonl"
+    found = read_hpdv3(path, max_bad_share=0.5, bad_rows=listing)
+    assert [comparison.key for comparison in found.comparisons] == ["train.json#0", "train.json#2"]
+    (bad,) = found.bad
+    assert bad.index == 1
+    assert reason in bad.reason
+    assert [json.loads(line) for line in listing.read_text().splitlines()] == [vars(bad)]
+
+
+def test_too_many_bad_rows_stop_the_reading(tmp_path: Path) -> None:
+    path, listing = save(tmp_path, ROW, 3, None), tmp_path / "bad.jsonl"
+    with pytest.raises(InputError, match=r"2 of 3 rows.*row 1: is a JSON int") as caught:
+        read_hpdv3(path, bad_rows=listing)
+    assert caught.value.code == "data_bad_rows"
+    assert len(listing.read_text().splitlines()) == 2
+
+
+def test_images_are_looked_for_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1.jpg").touch()
+    path = save(tmp_path, ROW)
+    assert read_hpdv3(path).bad == ()
+    (bad,) = read_hpdv3(path, check_files=True, max_bad_share=1.0).bad
+    assert bad.reason == "there is no image 2.jpg"
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "3", "[" * 100_000])
+def test_a_file_that_is_no_list_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "train.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_hpdv3(tmp_path / "train.json")
+    assert (caught.value.code, caught.value.item) == ("data_file", str(tmp_path / "train.json"))
+
+
+def test_a_missing_or_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_hpdv3(tmp_path / "none.json")
+    monkeypatch.setattr(module, "_MAX_BYTES", 10)
+    with pytest.raises(InputError, match="at most 10 are read"):
+        read_hpdv3(save(tmp_path, ROW))
+
+
+text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
+share = st.floats(0, 1)
+
+
+@st.composite
+def comparisons(draw: st.DrawFn, folder: Path) -> Comparison:
+    return Comparison(
+        prompt=draw(text),
+        image_a=folder / f"{draw(st.integers(0, 99))}.png",
+        image_b=folder / "sub" / f"{draw(st.integers(0, 99))}.png",
+        target=draw(share),
+        axis_targets=draw(st.dictionaries(st.sampled_from(["style", "alignment"]), share)),
+        votes=draw(st.none() | st.integers(1, 50)),
+        confidence=draw(st.none() | st.floats(0, 10)),
+        key=draw(text),
+        model_a=draw(st.none() | text),
+        model_b=draw(st.none() | text),
+    )
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_what_is_written_is_read(tmp_path: Path, data: st.DataObject) -> None:
+    written = data.draw(st.lists(comparisons(tmp_path), max_size=4))
+    write_hpdv3(tmp_path / "out.json", written)
+    found = read_hpdv3(tmp_path / "out.json")
+    assert found.bad == ()
+    expected = [record if record.target >= 0.5 else record.swapped() for record in written]
+    assert list(found.comparisons) == expected
+    assert list(tmp_path.glob(".out*")) == []
+
+
+def test_votes_are_written_as_the_format_has_them(tmp_path: Path) -> None:
+    record = Comparison(
+        prompt="p", image_a=tmp_path / "a.png", image_b=tmp_path / "b.png", target=0.3, votes=10
+    )
+    write_hpdv3(tmp_path / "out.json", [record])
+    (row,) = json.loads((tmp_path / "out.json").read_text())
+    assert (row["path1"], row["path2"], row["choice_dist"]) == ("b.png", "a.png", [7, 3])
+    assert "librehps" not in row
+
+
+def test_an_image_outside_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    record = Comparison(
+        prompt="p", image_a=tmp_path / "a.png", image_b=tmp_path.parent / "b.png", target=1.0
+    )
+    with pytest.raises(InputError) as caught:
+        write_hpdv3(tmp_path / "out.json", [record])
+    assert caught.value.code == "data_outside"
+    assert list(tmp_path.iterdir()) == []
