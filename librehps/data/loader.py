@@ -1,0 +1,259 @@
+"""Comparisons to packed batches, in an order that can be taken up again anywhere.
+
+The order of an epoch is a function of the seed and the epoch alone, so a position, two numbers,
+says all about where a run stands. An image that cannot be read costs its pair and nothing else: the pair
+is left out, counted and listed, and no other takes its place.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import ceil
+
+import torch
+
+from librehps.data.records import Comparison
+from librehps.errors import ConfigError, InputError
+from librehps.inputs.batch import Batch, Sample
+from librehps.inputs.processor import Processor
+from librehps.typing import Float, Tensor
+
+__all__ = ["BadPair", "PairBatch", "PairLoader", "Position"]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run over comparisons stands.
+
+    Args:
+        epoch: Number of the epoch, from 0.
+        index: How many comparisons of its order are done with.
+    """
+
+    epoch: int = 0
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class BadPair:
+    """A comparison that was left out.
+
+    Args:
+        key: Which one.
+        epoch: When.
+        reason: What was wrong with its prompt or one of its images.
+    """
+
+    key: str
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class PairBatch:
+    """Both images of some comparisons, packed, and what people said.
+
+    Args:
+        batch: ``2 n`` sequences: first all ``a``, then all ``b``, in the same order.
+        target: Share of votes for ``a`` on each axis; NaN where nobody was asked.
+        weights: How much each pair counts: its confidence, or 1 where that is unknown.
+        axes: Names of the target's columns.
+        keys: What identifies the comparisons.
+        after: Where to go on after this batch.
+    """
+
+    batch: Batch
+    target: Float[Tensor, "N A"]
+    weights: Float[Tensor, " N"]
+    axes: tuple[str, ...]
+    keys: tuple[str, ...]
+    after: Position
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A comparison on its way."""
+
+    comparison: Comparison
+    samples: tuple[Sample, Sample]
+
+
+class PairLoader:
+    """Turns comparisons into batches.
+
+    Args:
+        comparisons: What to go through.
+        processor: Prepares images and prompts for the model.
+        batch_pairs: Comparisons in a batch; the last of an epoch has what is left.
+        axes: Columns of the target; ``overall`` is the comparison's own.
+        seed: Of the order and of the swaps.
+        shuffle: Whether each epoch has an order of its own, or all have the given one.
+        swap: Whether half of the pairs, drawn anew in every epoch, come with ``a`` and ``b``
+            exchanged. Files put the preferred image first; so nobody can learn that.
+        workers: Threads that read images ahead; 0 reads them when they are needed.
+        max_bad_share: The largest share of comparisons that may be left out.
+
+    Raises:
+        ConfigError: A number out of range (code ``loader_value``), or no comparisons
+            (``loader_empty``).
+    """
+
+    def __init__(
+        self,
+        comparisons: Sequence[Comparison],
+        processor: Processor,
+        *,
+        batch_pairs: int,
+        axes: tuple[str, ...] = ("overall",),
+        seed: int = 0,
+        shuffle: bool = True,
+        swap: bool = True,
+        workers: int = 0,
+        max_bad_share: float = 0.01,
+    ) -> None:
+        for name, value, low in (("batch_pairs", batch_pairs, 1), ("workers", workers, 0)):
+            if value < low:
+                raise ConfigError(f"{name} is {value}; at least {low}", code="loader_value")
+        if not comparisons:
+            raise ConfigError("there are no comparisons to load", code="loader_empty")
+        self.comparisons = comparisons
+        self.processor = processor
+        self.batch_pairs = batch_pairs
+        self.axes = axes
+        self.seed = seed
+        self.shuffle = shuffle
+        self.swap = swap
+        self.workers = workers
+        self.max_bad_share = max_bad_share
+        #: Comparisons that were left out so far.
+        self.bad: list[BadPair] = []
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return ceil(len(self.comparisons) / self.batch_pairs)
+
+    def batches(self, start: Position | None = None) -> Iterator[PairBatch]:
+        """Go through an epoch, or through what is left of it.
+
+        Args:
+            start: ``PairBatch.after`` of the last batch that was used; ``None`` for the beginning.
+
+        Yields:
+            The batches. The last one's ``after`` is the beginning of the next epoch.
+
+        Raises:
+            InputError: More comparisons were left out than ``max_bad_share`` allows (code
+                ``data_bad_rows``).
+            ConfigError: The position is not in the epoch (code ``loader_value``).
+        """
+        start = Position() if start is None else start
+        total = len(self.comparisons)
+        if start.epoch < 0 or not 0 <= start.index < total:
+            raise ConfigError(
+                f"{start} is no place in an epoch of {total} comparisons", code="loader_value"
+            )
+        order = self._order(start.epoch)
+        groups = [
+            order[first : first + self.batch_pairs]
+            for first in range(start.index, total, self.batch_pairs)
+        ]
+        index = start.index
+        for group, prepared in zip(groups, self._prepare_ahead(groups), strict=True):
+            index += len(group)
+            after = Position(start.epoch, index) if index < total else Position(start.epoch + 1)
+            good = self._good(prepared, start.epoch)
+            if good:
+                yield self._pack(good, after)
+
+    def _order(self, epoch: int) -> list[Comparison]:
+        """Return the comparisons in the order of an epoch, some of them swapped."""
+        # One stream per epoch; the numbers are mixed so that neighbouring seeds share nothing.
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+        count = len(self.comparisons)
+        places = torch.randperm(count, generator=generator).tolist()
+        swapped = (torch.rand(count, generator=generator) < 0.5).tolist()
+        chosen = [self.comparisons[place] for place in (places if self.shuffle else range(count))]
+        if not self.swap:
+            return chosen
+        return [
+            comparison.swapped() if turn else comparison
+            for comparison, turn in zip(chosen, swapped, strict=True)
+        ]
+
+    def _prepare_ahead(
+        self, groups: Iterable[Sequence[Comparison]]
+    ) -> Iterator[list[_Pair | tuple[Comparison, InputError]]]:
+        """Prepare group after group, with workers one group ahead of what is used."""
+        with ExitStack() as stack:
+            if self.workers == 0:
+                for group in groups:
+                    yield [self._prepare(comparison) for comparison in group]
+                return
+            pool: Executor = stack.enter_context(ThreadPoolExecutor(self.workers))
+            ahead: deque[list[Future[_Pair | tuple[Comparison, InputError]]]] = deque()
+            stack.callback(lambda: [future.cancel() for group in ahead for future in group])
+            for group in groups:
+                ahead.append([pool.submit(self._prepare, comparison) for comparison in group])
+                if len(ahead) > 1:
+                    yield [future.result() for future in ahead.popleft()]
+            while ahead:
+                yield [future.result() for future in ahead.popleft()]
+
+    def _prepare(self, comparison: Comparison) -> _Pair | tuple[Comparison, InputError]:
+        try:
+            first = self.processor.prepare(comparison.image_a, comparison.prompt).sample
+            second = self.processor.prepare(comparison.image_b, comparison.prompt).sample
+        except InputError as error:
+            return comparison, error
+        return _Pair(comparison, (first, second))
+
+    def _good(
+        self, prepared: list[_Pair | tuple[Comparison, InputError]], epoch: int
+    ) -> list[_Pair]:
+        """Return the pairs that can be used; note the others, and stop if they are too many."""
+        good: list[_Pair] = []
+        for pair in prepared:
+            if isinstance(pair, _Pair):
+                good.append(pair)
+                continue
+            comparison, error = pair
+            self.bad.append(BadPair(comparison.key, epoch, str(error)))
+        of_epoch = sum(bad.epoch == epoch for bad in self.bad)
+        if of_epoch > self.max_bad_share * len(self.comparisons):
+            last = self.bad[-1]
+            raise InputError(
+                f"{of_epoch} of {len(self.comparisons)} comparisons cannot be used, more than the "
+                f"share of {self.max_bad_share:g} that is allowed; the last: {last.reason}",
+                code="data_bad_rows",
+                item=last.key or None,
+            )
+        return good
+
+    def _pack(self, pairs: Sequence[_Pair], after: Position) -> PairBatch:
+        comparisons = [pair.comparison for pair in pairs]
+        samples = [pair.samples[side] for side in (0, 1) for pair in pairs]
+        return PairBatch(
+            batch=Batch.pack(samples),
+            target=torch.tensor(
+                [
+                    [self._target(comparison, axis) for axis in self.axes]
+                    for comparison in comparisons
+                ]
+            ),
+            weights=torch.tensor(
+                [1.0 if record.confidence is None else record.confidence for record in comparisons]
+            ),
+            axes=self.axes,
+            keys=tuple(comparison.key for comparison in comparisons),
+            after=after,
+        )
+
+    @staticmethod
+    def _target(comparison: Comparison, axis: str) -> float:
+        if axis == "overall":
+            return comparison.axis_targets.get(axis, comparison.target)
+        return comparison.axis_targets.get(axis, float("nan"))

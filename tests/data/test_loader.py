@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from librehps.data import Comparison, PairBatch, PairLoader, Position
+from librehps.errors import ConfigError, InputError
+from librehps.inputs.processor import Processor
+from librehps.testing.tiny import tiny_processor
+
+AXES = ("overall", "style")
+
+
+@pytest.fixture(scope="module")
+def processor() -> Processor:
+    return tiny_processor()
+
+
+@pytest.fixture(scope="module")
+def comparisons(tmp_path_factory: pytest.TempPathFactory) -> list[Comparison]:
+    """Eleven pairs of flat pictures, each image with a grey of its own."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for grey in range(22):
+        pixels = np.full((40, 50, 3), 10 * grey, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{grey}.png")
+    return [
+        Comparison(
+            prompt=f"grey {number}",
+            image_a=folder / f"{2 * number}.png",
+            image_b=folder / f"{2 * number + 1}.png",
+            target=number / 10,
+            axis_targets={"style": 1.0} if number % 2 else {},
+            confidence=0.5 if number == 3 else None,
+            key=str(number),
+        )
+        for number in range(11)
+    ]
+
+
+def greys(batch: PairBatch) -> list[int]:
+    """Return which picture each sequence of a batch shows."""
+    assert batch.batch.patches is not None
+    counts = batch.batch.grid_thw.prod(dim=1).tolist()
+    parts = batch.batch.patches.split(counts)
+    return [round(float(part.mean() + 1) * 127.5 / 10) for part in parts]
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_both_images_of_every_pair_come_once_with_what_was_said(
+    comparisons: list[Comparison], processor: Processor, workers: int
+) -> None:
+    loader = PairLoader(comparisons, processor, batch_pairs=4, axes=AXES, workers=workers)
+    seen: dict[str, tuple[int, int]] = {}
+    batches = list(loader.batches())
+    assert [len(batch.keys) for batch in batches] == [4, 4, 3]
+    assert len(loader) == 3
+    for batch in batches:
+        count, shown = len(batch.keys), greys(batch)
+        for place, key in enumerate(batch.keys):
+            number, pair = int(key), (shown[place], shown[place + count])
+            seen[key] = pair
+            swapped = pair[0] > pair[1]
+            assert sorted(pair) == [2 * number, 2 * number + 1]
+            overall, style = batch.target[place].tolist()
+            share = number / 10
+            assert overall == pytest.approx(1 - share if swapped else share)
+            if number % 2:
+                assert style == (0.0 if swapped else 1.0)
+            else:
+                assert np.isnan(style)
+            assert batch.weights[place].item() == (0.5 if number == 3 else 1.0)
+    assert len(seen) == 11
+    assert len({first > second for first, second in seen.values()}) == 2
+
+
+def same(left: PairBatch, right: PairBatch) -> bool:
+    return (
+        left.keys == right.keys
+        and left.after == right.after
+        and torch.equal(left.batch.input_ids, right.batch.input_ids)
+        and torch.equal(left.batch.patches, right.batch.patches)
+        and torch.equal(left.target, right.target)
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_goes_on_from_any_batch(
+    comparisons: list[Comparison], processor: Processor, workers: int
+) -> None:
+    loader = PairLoader(comparisons, processor, batch_pairs=3, seed=7, workers=workers)
+    whole = list(loader.batches(Position(epoch=2)))
+    assert whole[-1].after == Position(epoch=3)
+    for number, batch in enumerate(whole[:-1]):
+        other = PairLoader(comparisons, processor, batch_pairs=3, seed=7)
+        rest = list(other.batches(batch.after))
+        assert len(rest) == len(whole) - number - 1
+        assert all(same(a, b) for a, b in zip(rest, whole[number + 1 :], strict=True))
+
+
+def test_epochs_and_seeds_have_orders_of_their_own(
+    comparisons: list[Comparison], processor: Processor
+) -> None:
+    def order(seed: int, epoch: int, **options: bool) -> tuple[str, ...]:
+        loader = PairLoader(comparisons, processor, batch_pairs=11, seed=seed, **options)
+        return next(loader.batches(Position(epoch=epoch))).keys
+
+    orders = {order(0, 0), order(0, 1), order(1, 0), order(1, 1)}
+    assert len(orders) == 4
+    given = tuple(comparison.key for comparison in comparisons)
+    assert order(0, 0, shuffle=False) == order(5, 3, shuffle=False) == given
+    loader = PairLoader(comparisons, processor, batch_pairs=11, shuffle=False, swap=False)
+    shown = greys(next(loader.batches()))
+    assert shown == [*range(0, 22, 2), *range(1, 22, 2)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_bad_image_costs_its_pair_and_no_other_takes_its_place(
+    comparisons: list[Comparison], processor: Processor, tmp_path: Path, workers: int
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    bad = Comparison(
+        prompt="x", image_a=comparisons[0].image_a, image_b=broken, target=1.0, key="bad"
+    )
+    loader = PairLoader(
+        [bad, *comparisons], processor, batch_pairs=1, max_bad_share=0.1, workers=workers
+    )
+    batches = list(loader.batches())
+    keys = [key for batch in batches for key in batch.keys]
+    assert sorted(keys, key=int) == [str(number) for number in range(11)]
+    (noted,) = loader.bad
+    assert (noted.key, noted.epoch) == ("bad", 0)
+    assert "broken.png" in noted.reason
+    assert list(loader.batches(Position(epoch=1)))
+    strict = PairLoader([bad, *comparisons], processor, batch_pairs=4, workers=workers)
+    with pytest.raises(InputError, match="1 of 12 comparisons") as caught:
+        list(strict.batches())
+    assert (caught.value.code, caught.value.item) == ("data_bad_rows", "bad")
+
+
+def test_leaving_early_stops_the_workers(
+    comparisons: list[Comparison], processor: Processor
+) -> None:
+    batches = PairLoader(comparisons, processor, batch_pairs=1, workers=2).batches()
+    next(batches)
+    batches.close()
+
+
+def test_what_makes_no_sense_is_refused(
+    comparisons: list[Comparison], processor: Processor
+) -> None:
+    for options in ({"batch_pairs": 0}, {"batch_pairs": 1, "workers": -1}):
+        with pytest.raises(ConfigError) as caught:
+            PairLoader(comparisons, processor, **options)
+        assert caught.value.code == "loader_value"
+    with pytest.raises(ConfigError, match="no comparisons"):
+        PairLoader([], processor, batch_pairs=1)
+    loader = PairLoader(comparisons, processor, batch_pairs=1)
+    for position in (Position(0, 11), Position(-1, 0), Position(0, -1)):
+        with pytest.raises(ConfigError, match="no place in an epoch"):
+            list(loader.batches(position))
