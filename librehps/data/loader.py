@@ -1,8 +1,8 @@
 """Comparisons to packed batches, in an order that can be taken up again anywhere.
 
 The order of an epoch is a function of the seed and the epoch alone, so a position, two numbers,
-says all about where a run stands. An image that cannot be read costs its pair and nothing else: the pair
-is left out, counted and listed, and no other takes its place.
+says all about where a run stands. An image that cannot be read costs its pair and nothing else:
+the pair is left out, counted and listed, and no other takes its place.
 """
 
 from __future__ import annotations
