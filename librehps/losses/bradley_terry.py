@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch.nn import functional as F
 
@@ -24,10 +25,7 @@ class BradleyTerry:
         Bradley and Terry, "Rank analysis of incomplete block designs", 1952.
     """
 
-    @property
-    def uses_sigma(self) -> bool:
-        """False."""
-        return False
+    uses_sigma: ClassVar[bool] = False
 
     def __call__(
         self, a: Scores, b: Scores, target: Float[Tensor, "*batch"]
@@ -53,15 +51,12 @@ class ConstantMargin:
         Touvron et al., "Llama 2", arXiv 2307.09288, equation 2 (margin by strength of preference).
     """
 
+    uses_sigma: ClassVar[bool] = False
+
     margin: float = 0.57
 
     def __post_init__(self) -> None:
         check_number("margin", self.margin, low=0.0)
-
-    @property
-    def uses_sigma(self) -> bool:
-        """False."""
-        return False
 
     def __call__(
         self, a: Scores, b: Scores, target: Float[Tensor, "*batch"]
@@ -84,15 +79,12 @@ class LikelihoodDisplacement:
         tau: Weight of the loser's score, above 0; 1 gives Bradley-Terry.
     """
 
+    uses_sigma: ClassVar[bool] = False
+
     tau: float = 0.5
 
     def __post_init__(self) -> None:
         check_number("tau", self.tau, low=0.0, open_low=True)
-
-    @property
-    def uses_sigma(self) -> bool:
-        """False."""
-        return False
 
     def __call__(
         self, a: Scores, b: Scores, target: Float[Tensor, "*batch"]
@@ -121,15 +113,12 @@ class SoftmaxCrossEntropy:
         Wu et al., "Human Preference Score v2", arXiv 2306.09341, equations 1 and 2.
     """
 
+    uses_sigma: ClassVar[bool] = False
+
     scale: float = 100.0
 
     def __post_init__(self) -> None:
         check_number("scale", self.scale, low=0.0, open_low=True)
-
-    @property
-    def uses_sigma(self) -> bool:
-        """False."""
-        return False
 
     def __call__(
         self, a: Scores, b: Scores, target: Float[Tensor, "*batch"]

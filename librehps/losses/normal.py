@@ -9,6 +9,7 @@ that can choose its sigmas choose zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -31,10 +32,7 @@ class Thurstone:
         Thurstone, "A law of comparative judgment", 1927, case III.
     """
 
-    @property
-    def uses_sigma(self) -> bool:
-        """True."""
-        return True
+    uses_sigma: ClassVar[bool] = True
 
     def __call__(
         self, a: Scores, b: Scores, target: Float[Tensor, "*batch"]
@@ -62,10 +60,7 @@ class LogisticNormal:
         machine learning", section 4.5.2.
     """
 
-    @property
-    def uses_sigma(self) -> bool:
-        """True."""
-        return True
+    uses_sigma: ClassVar[bool] = True
 
     def __call__(
         self, a: Scores, b: Scores, target: Float[Tensor, "*batch"]
@@ -96,10 +91,7 @@ class ExpectedLogistic:
         Ma et al., "HPSv3: Towards Wide-Spectrum Human Preference Score", arXiv 2508.03789.
     """
 
-    @property
-    def uses_sigma(self) -> bool:
-        """True."""
-        return True
+    uses_sigma: ClassVar[bool] = True
 
     def __call__(
         self, a: Scores, b: Scores, target: Float[Tensor, "*batch"]

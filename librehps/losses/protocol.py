@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 
@@ -53,10 +53,8 @@ class PairLoss(Protocol):
     It computes in float32, or in float64 where its inputs are float64.
     """
 
-    @property
-    def uses_sigma(self) -> bool:
-        """Whether scores without sigma are refused."""
-        ...
+    #: Whether scores without sigma are refused.
+    uses_sigma: ClassVar[bool]
 
     def __call__(
         self, a: Scores, b: Scores, target: Float[Tensor, "*batch"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch.nn import functional as F
@@ -34,15 +35,12 @@ class RaoKupper:
         Rao and Kupper, "Ties in paired-comparison experiments", 1967.
     """
 
+    uses_sigma: ClassVar[bool] = False
+
     theta: float = 5.0
 
     def __post_init__(self) -> None:
         check_number("theta", self.theta, low=1.0, open_low=True)
-
-    @property
-    def uses_sigma(self) -> bool:
-        """False."""
-        return False
 
     def log_probabilities(
         self, d: Float[Tensor, "*batch"]
@@ -74,15 +72,12 @@ class Davidson:
         Davidson, "On extending the Bradley-Terry model to accommodate ties", 1970.
     """
 
+    uses_sigma: ClassVar[bool] = False
+
     nu: float = 1.0
 
     def __post_init__(self) -> None:
         check_number("nu", self.nu, low=0.0, open_low=True)
-
-    @property
-    def uses_sigma(self) -> bool:
-        """False."""
-        return False
 
     def log_probabilities(
         self, d: Float[Tensor, "*batch"]
