@@ -87,7 +87,7 @@ def test_heads_are_built_by_kind() -> None:
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (LibreHPSConfig(heads={"ranknet": {}}), "no head is called 'ranknet'"),
+        (LibreHPSConfig(heads={"oracle": {}}), "no head is called 'oracle'"),
         (LibreHPSConfig(heads={"scalar": {"layers": 3}}), "no setting 'layers'"),
         (LibreHPSConfig(heads={"a": {"kind": "multi_axis", "axes": ["x"]}}), "unknown axis 'x'"),
         (LibreHPSConfig(heads={"scalar": {}}, axes=("overall", "style")), "its heads score"),
