@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from librehps.data.records import Comparison
-from librehps.errors import InputError
+from librehps.errors import ConfigError, InputError
 
 __all__ = ["BadRow", "HPDv3", "read_hpdv3", "write_hpdv3"]
 
@@ -86,7 +86,11 @@ def read_hpdv3(
     Raises:
         InputError: No such file, too large a file, or no list of rows (code ``data_file``); or more
             bad rows than allowed (``data_bad_rows``).
+        ConfigError: A threshold or a share that is negative or NaN (code ``data_value``).
     """
+    for name, share in (("max_bad_share", max_bad_share), ("min_confidence", min_confidence)):
+        if share is not None and not share >= 0:
+            raise ConfigError(f"{name} is {share}; it must be at least 0", code="data_value")
     listed = _load(path)
     base = path.parent if root is None else root
     comparisons: list[Comparison] = []
@@ -181,7 +185,9 @@ def _comparison(row: Any, base: Path, *, key: str) -> Comparison:
     target = 1.0 if votes is None or not total else votes[0] / total
     stored = extra.get("target")
     if extra.get("votes") is not None:
-        total = int(_number("librehps.votes", extra["votes"]))
+        total = extra["votes"]
+        if type(total) is not int:
+            raise _wrong(f"librehps.votes is {total!r:.100}, not a whole number")
     return Comparison(
         prompt=_text(fields, "prompt"),
         image_a=_image(fields, "path1", base),
@@ -232,7 +238,8 @@ def _relative(image: Path, base: Path) -> str:
 def _image(fields: Mapping[str, Any], name: str, base: Path) -> Path:
     text = _text(fields, name)
     path = PurePosixPath(text)
-    if path.is_absolute() or ".." in path.parts or "\\" in text or "\0" in text:
+    plain = not set(text) & set("\\\0") and text.isprintable() and path.parts != ()
+    if path.is_absolute() or ".." in path.parts or not plain:
         raise _wrong(f"{name} is {text!r:.100}, which is no path inside the folder of images")
     return base / path
 
@@ -267,6 +274,8 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
         raise _wrong(f"{name} is {value!r:.100}, not a text")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise _wrong(f"{name} holds half of a surrogate pair, which is no text")
     return value
 
 
@@ -290,8 +299,15 @@ def _optional_number(fields: Mapping[str, Any], name: str) -> float | None:
 
 def _check_files(comparison: Comparison) -> None:
     for image in (comparison.image_a, comparison.image_b):
-        if not image.is_file():
-            raise _wrong(f"there is no image {image.name}")
+        try:
+            there = image.is_file()
+        except OSError as error:
+            # A name may be too long for the file system.
+            raise _wrong(
+                f"no image can be called {image.name!r:.100} ({error.strerror})"
+            ) from error
+        if not there:
+            raise _wrong(f"there is no image {image.name!r:.100}")
 
 
 def _wrong(what: str) -> InputError:
@@ -305,6 +321,8 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(lines)
+        # A temporary file is private; a data set is as readable as other files.
+        Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

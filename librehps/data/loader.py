@@ -115,8 +115,13 @@ class PairLoader:
         workers: int = 0,
         max_bad_share: float = 0.01,
     ) -> None:
-        for name, value, low in (("batch_pairs", batch_pairs, 1), ("workers", workers, 0)):
-            if value < low:
+        bounds = (
+            ("batch_pairs", batch_pairs, 1),
+            ("workers", workers, 0),
+            ("max_bad_share", max_bad_share, 0),
+        )
+        for name, value, low in bounds:
+            if not value >= low:
                 raise ConfigError(f"{name} is {value}; at least {low}", code="loader_value")
         if not comparisons:
             raise ConfigError("there are no comparisons to load", code="loader_empty")
@@ -143,7 +148,8 @@ class PairLoader:
             start: ``PairBatch.after`` of the last batch that was used; ``None`` for the beginning.
 
         Yields:
-            The batches. The last one's ``after`` is the beginning of the next epoch.
+            The batches; one without a pair that can be used is passed over. When they end, so does
+            the epoch: the next one begins at ``Position(epoch + 1)``.
 
         Raises:
             InputError: More comparisons were left out than ``max_bad_share`` allows (code
@@ -221,7 +227,10 @@ class PairLoader:
                 good.append(pair)
                 continue
             comparison, error = pair
-            self.bad.append(BadPair(comparison.key, epoch, str(error)))
+            noted = BadPair(comparison.key, epoch, str(error))
+            # An epoch may be gone through again after a stop.
+            if noted not in self.bad:
+                self.bad.append(noted)
         of_epoch = sum(bad.epoch == epoch for bad in self.bad)
         if of_epoch > self.max_bad_share * len(self.comparisons):
             last = self.bad[-1]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from librehps.data import Comparison, read_hpdv3, write_hpdv3
 from librehps.data import hpdv3 as module
-from librehps.errors import InputError
+from librehps.errors import ConfigError, InputError
 
 ROW = {
     "prompt": "a cat",
@@ -85,6 +85,12 @@ BAD = [
     (ROW | {"model1": 1}, "model1 is 1"),
     (ROW | {"librehps": []}, "not an object"),
     (ROW | {"librehps": {"target": 2.0}}, "from 0 to 1"),
+    (ROW | {"librehps": {"votes": float("nan")}}, "not a whole number"),
+    (ROW | {"librehps": {"votes": float("inf")}}, "not a whole number"),
+    (ROW | {"librehps": {"votes": 2.7}}, "votes is 2.7"),
+    (ROW | {"model1": "\ud800"}, "half of a surrogate"),
+    (ROW | {"path1": "."}, "path1 is '.'"),
+    (ROW | {"path1": "a\nb.jpg"}, "path1 is"),
     (ROW | {"librehps": {"axis_targets": {"style": None}}}, "style is None"),
 ]
 
@@ -116,7 +122,21 @@ def test_images_are_looked_for_when_asked(tmp_path: Path) -> None:
     path = save(tmp_path, ROW)
     assert read_hpdv3(path).bad == ()
     (bad,) = read_hpdv3(path, check_files=True, max_bad_share=1.0).bad
-    assert bad.reason == "there is no image 2.jpg"
+    assert bad.reason == "there is no image '2.jpg'"
+
+
+def test_a_name_that_no_file_can_have_is_a_bad_row(tmp_path: Path) -> None:
+    path = save(tmp_path, ROW | {"path1": 5000 * "a"})
+    (bad,) = read_hpdv3(path, check_files=True, max_bad_share=1.0).bad
+    assert "no image can be called" in bad.reason
+
+
+@pytest.mark.parametrize("option", ["max_bad_share", "min_confidence"])
+@pytest.mark.parametrize("value", [float("nan"), -0.1])
+def test_a_share_must_be_a_number(tmp_path: Path, option: str, value: float) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_hpdv3(save(tmp_path, ROW), **{option: value})
+    assert caught.value.code == "data_value"
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "3", "[" * 100_000])

@@ -136,6 +136,9 @@ def test_a_bad_image_costs_its_pair_and_no_other_takes_its_place(
     assert (noted.key, noted.epoch) == ("bad", 0)
     assert "broken.png" in noted.reason
     assert list(loader.batches(Position(epoch=1)))
+    # Going through an epoch again counts nothing twice.
+    assert list(loader.batches())
+    assert [bad.epoch for bad in loader.bad] == [0, 1]
     strict = PairLoader([bad, *comparisons], processor, batch_pairs=4, workers=workers)
     with pytest.raises(InputError, match="1 of 12 comparisons") as caught:
         list(strict.batches())
@@ -153,7 +156,11 @@ def test_leaving_early_stops_the_workers(
 def test_what_makes_no_sense_is_refused(
     comparisons: list[Comparison], processor: Processor
 ) -> None:
-    for options in ({"batch_pairs": 0}, {"batch_pairs": 1, "workers": -1}):
+    for options in (
+        {"batch_pairs": 0},
+        {"batch_pairs": 1, "workers": -1},
+        {"batch_pairs": 1, "max_bad_share": float("nan")},
+    ):
         with pytest.raises(ConfigError) as caught:
             PairLoader(comparisons, processor, **options)
         assert caught.value.code == "loader_value"
