@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, overload
 
@@ -22,6 +21,7 @@ from librehps.inputs.processor import Processor
 from librehps.kernels.backend import choose_attention, choose_kernels
 from librehps.model import PreferenceModel
 from librehps.processing import load_processor
+from librehps.progress import ignore, progress_bar
 from librehps.results import AXIS_FIELDS, AxisScore, Comparison, Ranking, Score
 
 __all__ = ["LibreHPS"]
@@ -169,7 +169,7 @@ class LibreHPS:
                 code="max_batch_tokens",
             )
         pairs = pair(images, prompts)
-        with _progress_bar(len(pairs)) if progress else nullcontext(_ignore) as advance:
+        with progress_bar("scoring", len(pairs), shown=progress) as advance:
             return list(
                 self._scores(
                     pairs, strict=on_error == "raise", max_tokens=max_batch_tokens, advance=advance
@@ -245,7 +245,7 @@ class LibreHPS:
     def _score_all(self, pairs: Sequence[Pair], *, alone: bool = False) -> list[Score]:
         """Score every pair, each packed with nothing if ``alone``, or raise the first error."""
         max_tokens = 1 if alone else DEFAULT_BATCH_TOKENS
-        found = self._scores(pairs, strict=True, max_tokens=max_tokens, advance=_ignore)
+        found = self._scores(pairs, strict=True, max_tokens=max_tokens, advance=ignore)
         return [score for score in found if isinstance(score, Score)]
 
     def _scores(
@@ -353,19 +353,3 @@ def _by_axis(outputs: Mapping[str, HeadOutput]) -> dict[str, list[AxisNumbers]]:
                 sigmas: list[float | None] = [None] * len(mean) if sigma is None else sigma.tolist()
                 columns[name] = list(zip(mean.tolist(), sigmas, strict=True))
     return columns
-
-
-def _ignore(count: int) -> None:
-    """Count nothing, where no progress is shown."""
-
-
-@contextmanager
-def _progress_bar(total: int) -> Generator[Callable[[int], None]]:
-    """Show a bar on stderr; what is yielded counts finished images."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("scoring", total=total)
-        yield lambda count: bar.advance(task, count)

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from librehps import __version__
-from librehps.cli import compare, doctor, init, rank, score
+from librehps.cli import compare, doctor, init, rank, score, synth
 from librehps.cli.options import examples
 from librehps.cli.output import note_error, write_line
 from librehps.errors import InputError, LibreHPSError
@@ -57,6 +57,7 @@ app.command("score", epilog=score.EPILOG)(score.score)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("rank", epilog=rank.EPILOG)(rank.rank)
 app.command("init", epilog=init.EPILOG)(init.init)
+app.command("synth", epilog=synth.EPILOG)(synth.synth)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 

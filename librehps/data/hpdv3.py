@@ -11,14 +11,13 @@ The published train file is read whole (it is about a gigabyte); rows are checke
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from librehps.data.records import Comparison
+from librehps.data.writing import write_lines
 from librehps.errors import ConfigError, InputError
 
 __all__ = ["BadRow", "HPDv3", "read_hpdv3", "write_hpdv3"]
@@ -111,7 +110,7 @@ def read_hpdv3(
             continue
         comparisons.append(comparison)
     if bad_rows is not None:
-        _write_lines(bad_rows, (json.dumps(vars(row)) + "\n" for row in bad))
+        write_lines(bad_rows, (json.dumps(vars(row)) + "\n" for row in bad))
     if len(bad) > max_bad_share * len(listed):
         quoted = "; ".join(f"row {row.index}: {row.reason}" for row in bad[:_QUOTED])
         raise InputError(
@@ -149,7 +148,7 @@ def write_hpdv3(path: Path, comparisons: Iterable[Comparison], *, root: Path | N
             separator = ",\n"
         yield "[]\n" if separator == "[\n" else "\n]\n"
 
-    _write_lines(path, lines())
+    write_lines(path, lines())
 
 
 def _load(path: Path) -> list[Any]:
@@ -312,18 +311,3 @@ def _check_files(comparison: Comparison) -> None:
 
 def _wrong(what: str) -> InputError:
     return InputError(what, code="data_row")
-
-
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(lines)
-        # A temporary file is private; a data set is as readable as other files.
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

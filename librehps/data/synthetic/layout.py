@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from librehps.data.synthetic.finish import Finish
 from librehps.data.synthetic.scene import Look, Scene
+from librehps.data.synthetic.warp import Warp
 from librehps.errors import ConfigError
 
-__all__ = ["MIN_SIDE", "Layout", "Placed", "lay_out"]
+__all__ = ["MIN_SIDE", "Layout", "Placed", "lay_out", "place_one_more"]
 
 MIN_SIDE = 48
 
@@ -33,6 +35,10 @@ class Placed:
         radius: Of the circle around it, in shares of the side.
         turn: How far it is turned, in radians.
         shift: What is added to its colour, red, green and blue in [-1, 1].
+        other: A look that it is on the way to; ``None`` if it has only one.
+        share: How far on the way it is, in [0, 1].
+        opacity: 1 for an object, 0 for none, in between for one that can be seen through.
+        warp: What is wrong with its form; ``None`` if nothing is.
     """
 
     look: Look
@@ -41,6 +47,10 @@ class Placed:
     radius: float
     turn: float
     shift: tuple[float, float, float]
+    other: Look | None = None
+    share: float = 0.0
+    opacity: float = 1.0
+    warp: Warp | None = None
 
 
 @dataclass(frozen=True)
@@ -52,12 +62,14 @@ class Layout:
         background: ``"plain"``, ``"gradient"`` or ``"paper"``.
         tint: Colour of the background, red, green and blue in [0, 1].
         grain: Seed of what is random in the background.
+        finish: What is wrong with the picture as a whole; ``None`` if nothing is.
     """
 
     objects: tuple[Placed, ...]
     background: str
     tint: tuple[float, float, float]
     grain: int
+    finish: Finish | None = None
 
 
 def lay_out(scene: Scene, rng: np.random.Generator) -> Layout:
@@ -70,22 +82,37 @@ def lay_out(scene: Scene, rng: np.random.Generator) -> Layout:
     looks = [group.look for group in scene.groups for _ in range(group.count)]
     radii = [float(rng.uniform(*_RADII[look.size])) for look in looks]
     places = _places(radii, scene.relation, rng)
-    objects = tuple(
-        Placed(
-            look=look,
-            x=x,
-            y=y,
-            radius=radius,
-            turn=float(rng.uniform(-_MAX_TURN, _MAX_TURN)),
-            shift=_triple(rng.uniform(-0.05, 0.05, 3)),
-        )
-        for look, (x, y, radius) in zip(looks, places, strict=True)
-    )
     return Layout(
-        objects=objects,
+        objects=tuple(_placed(look, place, rng) for look, place in zip(looks, places, strict=True)),
         background=str(rng.choice(["plain", "gradient", "paper"])),
         tint=_triple(rng.uniform(0.86, 1.0) - rng.uniform(0.0, 0.08, 3)),
         grain=int(rng.integers(2**31)),
+    )
+
+
+def place_one_more(layout: Layout, look: Look, rng: np.random.Generator) -> Placed | None:
+    """Return one more object that touches none of a layout's; ``None`` where no room is found."""
+    radius = float(rng.uniform(*_RADII[look.size]))
+    taken = [(other.x, other.y, other.radius) for other in layout.objects]
+    for shrink in (1.0, 0.9, 0.8):
+        edge = shrink * radius + _GAP / 2
+        for _ in range(_TRIES):
+            x, y = (float(value) for value in rng.uniform(edge, 1 - edge, 2))
+            place = (x, y, shrink * radius)
+            if not any(_touch(place, other) for other in taken):
+                return _placed(look, place, rng)
+    return None
+
+
+def _placed(look: Look, place: tuple[float, float, float], rng: np.random.Generator) -> Placed:
+    x, y, radius = place
+    return Placed(
+        look=look,
+        x=x,
+        y=y,
+        radius=radius,
+        turn=float(rng.uniform(-_MAX_TURN, _MAX_TURN)),
+        shift=_triple(rng.uniform(-0.05, 0.05, 3)),
     )
 
 

@@ -8,7 +8,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from librehps.data.synthetic.finish import apply_finish
 from librehps.data.synthetic.layout import MIN_SIDE, Layout, Placed
+from librehps.data.synthetic.scene import Look
+from librehps.data.synthetic.warp import MAX_REACH, apply_warp
 from librehps.errors import ConfigError
 
 __all__ = ["DIRECTIONS", "outline", "render"]
@@ -63,6 +66,8 @@ def render(layout: Layout, *, side: int = 112) -> NDArray[np.uint8]:
     canvas = _background(layout, side)
     for placed in layout.objects:
         _draw(canvas, placed, side)
+    if layout.finish is not None:
+        canvas = apply_finish(canvas, layout.finish)
     return np.rint(canvas.clip(0, 1) * 255).astype(np.uint8)
 
 
@@ -84,7 +89,7 @@ def _background(layout: Layout, side: int) -> Array:
 def _draw(canvas: Array, placed: Placed, side: int) -> None:
     """Blend one object into its window of the canvas."""
     radius, x, y = placed.radius * side, placed.x * side, placed.y * side
-    reach = radius + 1.5
+    reach = (1.0 if placed.warp is None else MAX_REACH) * radius + 1.5
     left, top = max(int(x - reach), 0), max(int(y - reach), 0)
     right, bottom = min(int(x + reach) + 1, side), min(int(y + reach) + 1, side)
     across = np.arange(left, right, dtype=np.float32) + np.float32(0.5 - x)
@@ -93,16 +98,33 @@ def _draw(canvas: Array, placed: Placed, side: int) -> None:
     # The object's own axes, in pixels, y upwards.
     u: Array = (cos * across[None, :] + sin * down[:, None]).astype(np.float32)
     v: Array = (sin * across[None, :] - cos * down[:, None]).astype(np.float32)
-    depth = _depth(u, v, placed.look.shape, radius)
-    cover = (depth + 0.5).clip(0, 1)
-    colour = np.asarray(_RGB[placed.look.colour], dtype=np.float32)
+    if placed.warp is not None:
+        u, v = apply_warp(u, v, placed.warp, radius=radius)
+    depth, colour, mark = _paint(u, v, placed.look, radius)
+    if placed.other is not None:
+        share = np.float32(placed.share)
+        depth, colour, mark = (
+            (1 - share) * one + share * two
+            for one, two in zip(
+                (depth, colour, mark), _paint(u, v, placed.other, radius), strict=True
+            )
+        )
+    cover = np.float32(placed.opacity) * (depth + 0.5).clip(0, 1)
     colour = (colour + np.asarray(placed.shift, dtype=np.float32)).clip(0, 1)
-    mark = _LIGHTER * _texture(u / radius, v / radius, placed.look.texture, 1 / radius)
     # A rim without texture keeps the shape where the second colour is like the background.
-    mark *= (depth - _RIM * radius).clip(0, 1)
+    mark = mark * (depth - _RIM * radius).clip(0, 1)
     paint = colour + (1 - colour) * mark[..., None]
     window = canvas[top:bottom, left:right]
     window += cover[..., None] * (paint - window)
+
+
+def _paint(u: Array, v: Array, look: Look, radius: float) -> tuple[Array, Array, Array]:
+    """Return a look's depth inside its edge, its colour, and how much lighter its texture is."""
+    return (
+        _depth(u, v, look.shape, radius),
+        np.asarray(_RGB[look.colour], dtype=np.float32),
+        np.float32(_LIGHTER) * _texture(u / radius, v / radius, look.texture, 1 / radius),
+    )
 
 
 def _depth(u: Array, v: Array, shape: str, radius: float) -> Array:

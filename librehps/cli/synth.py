@@ -1,0 +1,89 @@
+"""``librehps synth``: a data set of drawn scenes with a known truth."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from librehps.cli import options
+from librehps.cli.output import note, write_json, write_table
+from librehps.errors import InputError
+
+EPILOG = options.examples(
+    "librehps synth --pairs 2000 --out world",
+    "librehps synth --pairs 20000 --test 4000 --held-out 1000 --seed 7 --out world",
+)
+SHEET = "contact-sheet.png"
+_SHOWN = 12
+
+
+def synth(
+    *,
+    pairs: Annotated[
+        int, typer.Option(metavar="N", min=1, show_default=False, help="Pairs to train on.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", show_default=False, help="A new folder, or one to go on with."),
+    ],
+    validation: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="A twentieth of --pairs if not given.")
+    ] = None,
+    test: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="A fifth of --pairs if not given.")
+    ] = None,
+    held_out: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Test pairs with combinations that training never shows; a twentieth of --pairs "
+            "if not given.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other pairs.")] = 0,
+    side: Annotated[int, typer.Option(min=48, max=1024, help="Of the pictures, in pixels.")] = 112,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Draw pictures that people would disagree on, and their votes.
+
+    Every pair is one prompt and two pictures of its scene, in which something may be wrong. Votes
+    come from annotators with known habits, so the true probability of each is known. The folder has
+    HPDv3's layout, a file with the truth beside each split, and a contact sheet to look at. What is
+    there already is not drawn again.
+    """
+    from librehps.data.synthetic import Split, World, contact_sheet, write_split
+    from librehps.progress import progress_bar
+
+    world, strange = World(seed=seed, side=side), World(seed=seed, side=side, held_out=True)
+    plan: tuple[tuple[World, Split, int], ...] = (
+        (world, "train", pairs),
+        (world, "validation", pairs // 20 if validation is None else validation),
+        (world, "test", pairs // 5 if test is None else test),
+        (strange, "test", pairs // 20 if held_out is None else held_out),
+    )
+    written: dict[str, int] = {}
+    try:
+        with progress_bar(
+            "drawing", sum(count for _, _, count in plan), shown=sys.stderr.isatty()
+        ) as advance:
+            for source, split, count in plan:
+                if count:
+                    write_split(out, source, split, count, advance=advance)
+                    written[source.name(split)] = count
+        shown = list(world.pairs("train", min(_SHOWN, pairs)))
+        contact_sheet(world, shown).save(out / SHEET)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written: {error}", code="out_unwritable", item=str(out)
+        ) from error
+    note(f"samples to look at: {out / SHEET}")
+    if as_json:
+        document: dict[str, Any] = {"folder": str(out), "seed": seed, "side": side}
+        write_json(document | {"pairs": written, "contact_sheet": str(out / SHEET)})
+    else:
+        rows = [[name, str(count), str(out / f"{name}.json")] for name, count in written.items()]
+        write_table(["split", "pairs", "file"], rows)

@@ -1,0 +1,213 @@
+"""Pairs of pictures with votes: the number of a pair, its split and a seed say all about it.
+
+A pair is one prompt and two pictures of its scene, in which something may be wrong. Each picture
+has a quality on every axis, the annotators vote on the differences, and because their habits are
+known, so is the probability of every vote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import fsum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from librehps.data.synthetic.annotators import vote_probability
+from librehps.data.synthetic.faults import FAULT_AXES, FAULTS, Fault, fits, spoil
+from librehps.data.synthetic.layout import MIN_SIDE, Layout, lay_out
+from librehps.data.synthetic.render import render
+from librehps.data.synthetic.scene import SPLITS, Scene, Split, sample_scene
+from librehps.data.synthetic.wording import describe
+from librehps.errors import ConfigError
+
+__all__ = ["AXES", "SyntheticPair", "SyntheticPicture", "World"]
+
+#: What the annotators are asked about.
+AXES = ("overall", *FAULT_AXES)
+
+# Loss of quality at strength 1, on the axis that a fault hits and overall.
+_COST = 5.0
+# What a fault on each axis counts overall: people forgive a bad look sooner than a wrong picture.
+_OVERALL = {"alignment": 1.0, "coherence": 0.9, "style": 0.7}
+_FEWEST_VOTES, _MOST_VOTES = 5, 19
+# How often what kinds of pairs come.
+_KINDS: dict[str, float] = {"one": 0.6, "strengths": 0.15, "two": 0.2, "none": 0.05}
+# How often each axis is hit: a wrong picture has the most ways to be wrong.
+_AXIS_SHARES = {"alignment": 0.5, "coherence": 0.25, "style": 0.25}
+_FULL_SHARE = 0.35
+_FAINTEST = 0.08
+
+PairKind = Literal["one", "strengths", "two", "none"]
+
+
+@dataclass(frozen=True)
+class SyntheticPicture:
+    """A picture before it is drawn, and what is wrong with it.
+
+    Args:
+        layout: What to draw.
+        faults: What is wrong.
+    """
+
+    layout: Layout
+    faults: tuple[Fault, ...]
+
+    def quality(self, axis: str) -> float:
+        """Return its quality on an axis of `AXES`: 0 without faults, and less with each."""
+        lost = [
+            _COST * fault.strength * (_OVERALL[fault.axis] if axis == "overall" else 1.0)
+            for fault in self.faults
+            if axis in ("overall", fault.axis)
+        ]
+        return 0.0 - fsum(lost)
+
+
+@dataclass(frozen=True)
+class SyntheticPair:
+    """Two pictures of one prompt, what people said, and what they might have said.
+
+    Args:
+        key: ``<split>-<seed>-<number>``.
+        prompt: What was asked for.
+        scene: The same, before it was said.
+        a: The first picture.
+        b: The second picture.
+        shared: Whether the two differ by their faults alone, or are also placed differently.
+        votes: Votes for ``a`` on each axis.
+        num_votes: How many votes there are on each.
+        probabilities: The probability of a vote for ``a`` on each axis.
+    """
+
+    key: str
+    prompt: str
+    scene: Scene
+    a: SyntheticPicture
+    b: SyntheticPicture
+    shared: bool
+    votes: Mapping[str, int]
+    num_votes: int
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class World:
+    """A source of pairs.
+
+    Args:
+        seed: Another seed gives other pairs; their splits stay what they are.
+        side: Of the pictures, in pixels.
+        held_out: Whether all scenes have a combination of shape and colour that is held out of
+            training; the test split only.
+
+    Raises:
+        ConfigError: A negative seed or too small a side (code ``world_value``).
+    """
+
+    seed: int = 0
+    side: int = 112
+    held_out: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or self.side < MIN_SIDE:
+            raise ConfigError(
+                f"a seed is at least 0 and a side at least {MIN_SIDE}: {self}", code="world_value"
+            )
+
+    def name(self, split: Split) -> str:
+        """Return what the pairs of a split are called, in keys and file names."""
+        return f"{split}_held_out" if self.held_out else split
+
+    def pairs(self, split: Split, count: int, *, start: int = 0) -> Iterator[SyntheticPair]:
+        """Yield pairs ``start`` up to ``start + count`` of a split."""
+        for number in range(start, start + count):
+            yield self.pair(split, number)
+
+    def pair(
+        self,
+        split: Split,
+        number: int,
+        *,
+        fault: Fault | None = None,
+        shared: bool | None = None,
+    ) -> SyntheticPair:
+        """Make one pair.
+
+        Args:
+            split: Whose scenes it is drawn from.
+            number: Which one, from 0. It depends on none of the others.
+            fault: What is wrong with one of the pictures, and nothing with the other; drawn along
+                with the rest if ``None``.
+            shared: See `SyntheticPair`; drawn along with the rest if ``None``.
+        """
+        rng = np.random.default_rng([self.seed, SPLITS.index(split), number])
+        while True:
+            scene = sample_scene(rng, split=split, held_out=self.held_out)
+            if fault is None or fits(fault.kind, scene):
+                break
+        faults = _draw_faults(scene, rng) if fault is None else ((fault,), ())
+        if rng.random() < 0.5:
+            faults = faults[::-1]
+        together = bool(rng.random() < 0.5) if shared is None else shared
+        layout = lay_out(scene, rng)
+        layouts = (layout, layout if together else lay_out(scene, rng))
+        a, b = (
+            _picture(scene, plain, wrong, rng) for plain, wrong in zip(layouts, faults, strict=True)
+        )
+        num_votes = int(rng.integers(_FEWEST_VOTES, _MOST_VOTES + 1))
+        probabilities = {
+            axis: vote_probability(a.quality(axis) - b.quality(axis), num_objects=scene.num_objects)
+            for axis in AXES
+        }
+        return SyntheticPair(
+            key=f"{self.name(split)}-{self.seed}-{number}",
+            prompt=describe(scene, rng),
+            scene=scene,
+            a=a,
+            b=b,
+            shared=together,
+            votes={axis: int(rng.binomial(num_votes, p)) for axis, p in probabilities.items()},
+            num_votes=num_votes,
+            probabilities=probabilities,
+        )
+
+    def draw(self, picture: SyntheticPicture) -> NDArray[np.uint8]:
+        """Return the pixels of a picture, ``[side, side, 3]``, RGB."""
+        return render(picture.layout, side=self.side)
+
+
+def _picture(
+    scene: Scene, layout: Layout, faults: tuple[Fault, ...], rng: np.random.Generator
+) -> SyntheticPicture:
+    for fault in faults:
+        layout = spoil(scene, layout, fault, rng)
+    return SyntheticPicture(layout, faults)
+
+
+def _draw_faults(
+    scene: Scene, rng: np.random.Generator
+) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
+    """Draw what is wrong with either picture."""
+    kind = str(rng.choice(list(_KINDS), p=list(_KINDS.values())))
+    if kind == "none":
+        return (), ()
+    first = _draw_fault(scene, rng)
+    if kind == "one":
+        return (first,), ()
+    if kind == "strengths":
+        return (first,), (Fault(first.kind, _draw_strength(rng)),)
+    return (first,), (_draw_fault(scene, rng),)
+
+
+def _draw_fault(scene: Scene, rng: np.random.Generator) -> Fault:
+    axis = str(rng.choice(list(_AXIS_SHARES), p=list(_AXIS_SHARES.values())))
+    kinds = [name for name, hit in FAULTS.items() if hit == axis and fits(name, scene)]
+    return Fault(kinds[int(rng.integers(len(kinds)))], _draw_strength(rng))
+
+
+def _draw_strength(rng: np.random.Generator) -> float:
+    if rng.random() < _FULL_SHARE:
+        return 1.0
+    return float(rng.uniform(_FAINTEST, 1.0))

@@ -1,0 +1,57 @@
+"""``librehps synth``: a folder that is a data set, and can be looked at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from librehps.cli.main import app
+from librehps.data import read_hpdv3
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["synth", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_a_data_set_of_four_splits_with_a_sheet(tmp_path: Path) -> None:
+    out = tmp_path / "world"
+    code, stdout, stderr = run("--pairs", 20, "--out", out, "--side", 48, "--json")
+    assert code == 0, stderr
+    document = json.loads(stdout)
+    assert document["pairs"] == {"train": 20, "validation": 1, "test": 4, "test_held_out": 1}
+    for name, count in document["pairs"].items():
+        assert read_hpdv3(out / f"{name}.json", check_files=True).rows == count
+        assert len((out / f"{name}.truth.jsonl").read_text().splitlines()) == count
+    with Image.open(document["contact_sheet"]) as sheet:
+        assert min(sheet.size) > 200
+    code, stdout, _ = run("--pairs", 20, "--out", out, "--side", 48, "--test", 0)
+    assert code == 0
+    assert [line.split("\t")[0] for line in stdout.splitlines()] == [
+        "split",
+        "train",
+        "validation",
+        "test_held_out",
+    ]
+
+
+def test_another_world_and_a_file_in_the_way_are_refused(tmp_path: Path) -> None:
+    assert run("--pairs", 1, "--out", tmp_path / "w", "--side", 48)[0] == 0
+    code, stdout, stderr = run("--pairs", 1, "--out", tmp_path / "w", "--side", 48, "--seed", 1)
+    assert (code, stdout) == (2, "")
+    assert "world_other" in stderr
+    (tmp_path / "file").write_text("")
+    code, stdout, stderr = run("--pairs", 1, "--out", tmp_path / "file")
+    assert (code, stdout) == (1, "")
+    assert "out_unwritable" in stderr
+
+
+@pytest.mark.parametrize("wrong", [["--pairs", 0], ["--pairs", 5, "--side", 20], []])
+def test_wrong_usage_draws_nothing(tmp_path: Path, wrong: list[object]) -> None:
+    code, stdout, _ = run("--out", tmp_path / "w", *wrong)
+    assert (code, stdout) == (2, "")
+    assert not (tmp_path / "w").exists()

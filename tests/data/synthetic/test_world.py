@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from librehps.data.synthetic.annotators import vote_probability
+from librehps.data.synthetic.faults import FAULTS, Fault
+from librehps.data.synthetic.scene import SPLITS
+from librehps.data.synthetic.world import AXES, SyntheticPair, World
+from librehps.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[SyntheticPair]:
+    return list(World(seed=3).pairs("train", 800))
+
+
+def test_a_pair_depends_on_its_number_alone() -> None:
+    world = World(seed=5)
+    later = list(world.pairs("validation", 2, start=7))
+    assert later[1] == world.pair("validation", 8)
+    assert later[0] != later[1]
+    assert (world.draw(later[0].a) == World(seed=5).draw(later[0].a)).all()
+    assert World(seed=6).pair("validation", 8) != later[1]
+
+
+def test_splits_share_no_scene_whatever_the_seeds() -> None:
+    scenes = {
+        split: {pair.scene.key for seed in (0, 1) for pair in World(seed).pairs(split, 150)}
+        for split in SPLITS
+    }
+    assert not scenes["train"] & scenes["test"]
+    assert not scenes["train"] & scenes["validation"]
+    assert not scenes["validation"] & scenes["test"]
+
+
+def test_combinations_that_are_held_out_come_where_they_are_asked_for_only(
+    pairs: list[SyntheticPair],
+) -> None:
+    assert not any(pair.scene.held_out for pair in pairs)
+    strange = list(World(held_out=True).pairs("test", 20))
+    assert all(pair.scene.held_out for pair in strange)
+    assert strange[0].key == "test_held_out-0-0"
+
+
+def test_probabilities_are_those_of_the_differences_in_quality(pairs: list[SyntheticPair]) -> None:
+    for pair in pairs:
+        assert set(pair.probabilities) == set(pair.votes) == set(AXES)
+        for axis in AXES:
+            difference = pair.a.quality(axis) - pair.b.quality(axis)
+            stated = vote_probability(difference, num_objects=pair.scene.num_objects)
+            assert pair.probabilities[axis] == stated
+            assert 0 <= pair.votes[axis] <= pair.num_votes
+
+
+def test_an_axis_that_is_not_hit_is_a_tie(pairs: list[SyntheticPair]) -> None:
+    for pair in pairs:
+        hit = {fault.axis for fault in (*pair.a.faults, *pair.b.faults)}
+        for axis in FAULTS.values():
+            if axis not in hit:
+                assert pair.probabilities[axis] == 0.5
+
+
+def test_votes_follow_the_probabilities(pairs: list[SyntheticPair]) -> None:
+    for axis in AXES:
+        expected = np.array([pair.probabilities[axis] * pair.num_votes for pair in pairs])
+        variance = np.array(
+            [
+                pair.probabilities[axis] * (1 - pair.probabilities[axis]) * pair.num_votes
+                for pair in pairs
+            ]
+        )
+        seen = np.array([pair.votes[axis] for pair in pairs])
+        assert abs(seen.sum() - expected.sum()) < 4 * np.sqrt(variance.sum())
+        assert ((seen - expected) ** 2).sum() == pytest.approx(variance.sum(), rel=0.25)
+
+
+def test_every_fault_occurs_on_both_sides_and_faint_as_well_as_strong(
+    pairs: list[SyntheticPair],
+) -> None:
+    first = [fault for pair in pairs for fault in pair.a.faults]
+    second = [fault for pair in pairs for fault in pair.b.faults]
+    for kind in FAULTS:
+        assert any(fault.kind == kind for fault in first), kind
+        assert any(fault.kind == kind for fault in second), kind
+    strengths = np.array([fault.strength for fault in first + second])
+    assert 0.25 < (strengths == 1.0).mean() < 0.45
+    assert (strengths < 0.2).mean() > 0.05
+    # One side is better as often as the other.
+    better = np.array([pair.probabilities["overall"] for pair in pairs])
+    assert abs((better > 0.5).mean() - (better < 0.5).mean()) < 0.12
+    shared = np.mean([pair.shared for pair in pairs])
+    assert 0.43 < shared < 0.57
+
+
+def test_pairs_for_a_test_have_the_fault_that_is_asked_for() -> None:
+    world = World()
+    for number in range(30):
+        pair = world.pair("test", number, fault=Fault("relation", 0.4), shared=False)
+        assert {pair.a.faults, pair.b.faults} == {(Fault("relation", 0.4),), ()}
+        assert not pair.shared
+        assert pair.scene.relation is not None
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    for world in ({"seed": -1}, {"side": 20}):
+        with pytest.raises(ConfigError, match="at least"):
+            World(**world)

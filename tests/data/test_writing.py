@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from librehps.data.writing import write_lines
+
+
+def test_a_file_appears_whole_and_readable(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "rows.jsonl"
+    write_lines(path, ["ä\n", "b\n"])
+    assert path.read_bytes() == "ä\nb\n".encode()
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    write_lines(path, ["old\n"])
+
+    def lines() -> Iterator[str]:
+        yield "new\n"
+        raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="full"):
+        write_lines(path, lines())
+    assert path.read_text() == "old\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["rows.jsonl"]
