@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -138,7 +138,9 @@ class Fresh:
         return head
 
     def _processor(self, config: Qwen3_5Config, tokenizer: PromptTokenizer) -> Processor:
-        return make_processor(config, tokenizer, template=self.template, budget=self.budget)
+        side = config.vision.patch_size * config.vision.spatial_merge_size
+        budget = replace(self.budget, factor=side)
+        return make_processor(config, tokenizer, template=self.template, budget=budget)
 
 
 def check_target(folder: Path) -> None:

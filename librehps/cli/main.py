@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from librehps import __version__
-from librehps.cli import compare, doctor, init, rank, score, synth
+from librehps.cli import compare, doctor, init, rank, score, synth, train
 from librehps.cli.options import examples
 from librehps.cli.output import note_error, write_line
 from librehps.errors import InputError, LibreHPSError
@@ -58,6 +58,7 @@ app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("rank", epilog=rank.EPILOG)(rank.rank)
 app.command("init", epilog=init.EPILOG)(init.init)
 app.command("synth", epilog=synth.EPILOG)(synth.synth)
+app.command("train", epilog=train.EPILOG)(train.train)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 

@@ -1,0 +1,140 @@
+"""How good a model is on comparisons that it does not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from librehps.calibration import preference_probability
+from librehps.data.loader import PairLoader
+from librehps.errors import InputError
+from librehps.heads import HeadOutput
+from librehps.model import PreferenceModel
+from librehps.results import AxisScore
+from librehps.training.objective import Objective, pair_scores
+from librehps.typing import Tensor
+
+__all__ = ["AxisMeasure", "Measure", "measure"]
+
+
+@dataclass(frozen=True)
+class AxisMeasure:
+    """One axis.
+
+    Args:
+        pairs: Pairs with a label.
+        decided: Those whose label is not a tie.
+        accuracy: Share of the decided pairs whose preferred image scores higher; equal scores count
+            half. NaN without any.
+        brier: Mean squared difference of predicted and voted share, over all pairs.
+        bernoulli: Mean ``-y log p - (1 - y) log(1 - p)`` in nats, over all pairs.
+    """
+
+    pairs: int
+    decided: int
+    accuracy: float
+    brier: float
+    bernoulli: float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A model on a set of comparisons.
+
+    Args:
+        loss: The training objective, averaged over batches by their pairs.
+        axes: What was found on each axis.
+    """
+
+    loss: float
+    axes: dict[str, AxisMeasure]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return {"loss": self.loss, "axes": {k: asdict(v) for k, v in self.axes.items()}}
+
+
+def measure(
+    model: PreferenceModel,
+    loader: PairLoader,
+    objective: Objective,
+    *,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Measure:
+    """Score all comparisons of a loader and compare with what people said.
+
+    The mode of the model is restored afterwards.
+
+    Args:
+        model: What is measured.
+        loader: The comparisons; neither shuffled nor swapped, so that the result is repeatable.
+        objective: For the loss.
+        advance: Called with the number of batches done since the last call.
+
+    Raises:
+        InputError: No comparison could be used (code ``loader_empty``).
+    """
+    training = model.training
+    model.eval()
+    losses: list[float] = []
+    counts: list[int] = []
+    seen: dict[str, list[Tensor]] = {}
+    with torch.inference_mode():
+        for pairs in loader.batches():
+            outputs = model(pairs.batch.to(device=model.device, dtype=model.dtype))
+            losses.append(float(objective.total(objective.values(outputs, pairs), pairs)))
+            counts.append(len(pairs.keys))
+            for output in outputs.values():
+                for axis in output.axes:
+                    seen.setdefault(axis, []).append(
+                        _rows(output, axis, pairs.target[:, pairs.axes.index(axis)])
+                    )
+            advance(1)
+    model.train(training)
+    if not counts:
+        raise InputError("no comparison could be measured", code="loader_empty")
+    total = sum(loss * count for loss, count in zip(losses, counts, strict=True))
+    return Measure(
+        loss=total / sum(counts),
+        axes={axis: _of_axis(torch.cat(rows)) for axis, rows in seen.items()},
+    )
+
+
+def _rows(output: HeadOutput, axis: str, target: Tensor) -> Tensor:
+    """Return difference of means, probability of ``a``, and target, one row per labelled pair."""
+    scores = pair_scores(output)
+    column = output.axes.index(axis)
+    mean_a, mean_b = scores.a.mean[:, column].tolist(), scores.b.mean[:, column].tolist()
+    none: list[float | None] = [None] * len(mean_a)
+    sigma_a = none if scores.a.sigma is None else scores.a.sigma[:, column].tolist()
+    sigma_b = none if scores.b.sigma is None else scores.b.sigma[:, column].tolist()
+    chances = [
+        preference_probability(AxisScore(a, sa), AxisScore(b, sb), calibrator=None)
+        for a, b, sa, sb in zip(mean_a, mean_b, sigma_a, sigma_b, strict=True)
+    ]
+    rows = torch.stack(
+        [
+            torch.tensor(mean_a, dtype=torch.float64) - torch.tensor(mean_b, dtype=torch.float64),
+            torch.tensor(chances, dtype=torch.float64),
+            target.double().cpu(),
+        ],
+        dim=1,
+    )
+    return rows[~target.isnan().cpu()]
+
+
+def _of_axis(rows: Tensor) -> AxisMeasure:
+    difference, chance, target = rows.unbind(1)
+    decided = target != 0.5
+    right = 0.5 + 0.5 * difference.sign() * (target - 0.5).sign()
+    return AxisMeasure(
+        pairs=len(rows),
+        decided=int(decided.sum()),
+        accuracy=float(right[decided].mean()),
+        brier=float((chance - target).square().mean()),
+        bernoulli=float(F.binary_cross_entropy(chance.clamp(1e-12, 1 - 1e-12), target)),
+    )

@@ -1,0 +1,85 @@
+"""From a batch of pairs to the loss that is minimised, over all heads and their axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from librehps.data.loader import PairBatch
+from librehps.errors import ConfigError
+from librehps.heads import Head, HeadOutput
+from librehps.losses import AxisLoss, AxisValues, Scores
+from librehps.typing import Float, Tensor
+
+__all__ = ["Objective", "PairScores", "pair_scores"]
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """The scores of one head for both sides of some pairs."""
+
+    a: Scores
+    b: Scores
+    axes: tuple[str, ...]
+
+
+def pair_scores(output: HeadOutput) -> PairScores:
+    """Cut the scores of a `PairBatch` in two: its first half is all ``a``, the second all ``b``."""
+    half = output.mean.shape[0] // 2
+    sides = [
+        Scores(mean=output.mean[rows], sigma=None if output.sigma is None else output.sigma[rows])
+        for rows in (slice(None, half), slice(half, None))
+    ]
+    return PairScores(a=sides[0], b=sides[1], axes=output.axes)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Sums the losses of all heads, each the weighted mean over its labels.
+
+    Args:
+        loss: The loss on one axis, and the weights of the axes.
+    """
+
+    loss: AxisLoss
+
+    def check(self, heads: Mapping[str, Head], outputs: Mapping[str, HeadOutput]) -> None:
+        """Refuse heads that the loss cannot train, before a run begins.
+
+        Raises:
+            ConfigError: A head has no sigma and the loss needs one (code ``sigma_missing``), or
+                there is a weight for an axis that no head scores (``axis_unknown``).
+        """
+        scored = {axis for head in heads.values() for axis in head.axes}
+        for axis in self.loss.weights:
+            if axis not in scored:
+                raise ConfigError(
+                    f"axis_weights names {axis!r}; the heads score {', '.join(sorted(scored))}",
+                    code="axis_unknown",
+                )
+        for name, output in outputs.items():
+            if output.sigma is None and self.loss.loss.uses_sigma:
+                raise ConfigError(
+                    f"the loss {type(self.loss.loss).__name__} needs a sigma and the head {name!r} "
+                    "has none: choose bradley_terry, or a head with sigma",
+                    code="sigma_missing",
+                )
+
+    def values(self, outputs: Mapping[str, HeadOutput], pairs: PairBatch) -> dict[str, AxisValues]:
+        """Return the loss of each pair on each axis, for each head."""
+        found: dict[str, AxisValues] = {}
+        for name, output in outputs.items():
+            scores = pair_scores(output)
+            columns = [pairs.axes.index(axis) for axis in output.axes]
+            target = pairs.target.to(output.mean.device)[:, columns]
+            weights = {k: v for k, v in self.loss.weights.items() if k in output.axes}
+            loss = AxisLoss(self.loss.loss, weights=weights)
+            found[name] = loss(scores.a, scores.b, target, axes=output.axes)
+        return found
+
+    def total(self, values: Mapping[str, AxisValues], pairs: PairBatch) -> Float[Tensor, ""]:
+        """Return the sum over heads of the mean loss, weighted by axis and by confidence."""
+        means = [value.mean(pairs.weights.to(value.values.device)) for value in values.values()]
+        return torch.stack(means).sum()

@@ -1,0 +1,322 @@
+"""A training run from a recipe: begun, stopped, taken up again, ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from librehps.data.hpdv3 import read_hpdv3
+from librehps.data.loader import PairBatch, PairLoader, Position
+from librehps.data.records import Comparison
+from librehps.data.writing import write_lines
+from librehps.errors import ConfigError, InputError
+from librehps.inputs.processor import Processor
+from librehps.losses import AxisLoss, build_loss
+from librehps.model import PreferenceModel
+from librehps.modeling import Qwen3_5Backbone
+from librehps.processing import load_processor
+from librehps.progress import progress_bar
+from librehps.training.journal import Journal, draw_curves
+from librehps.training.measure import Measure, measure
+from librehps.training.objective import Objective
+from librehps.training.optimizers import build_optimizers, set_rates
+from librehps.training.recipe import Recipe
+from librehps.training.schedule import rate_share
+from librehps.training.snapshot import Progress, latest_snapshot, read_snapshot, write_snapshot
+
+__all__ = ["TrainingResult", "train"]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended.
+
+    Args:
+        folder: The run's folder: ``best/`` and ``last/`` are checkpoints to score with.
+        steps: Updates that were done.
+        stopped_early: Whether patience ran out before the steps did.
+        last: What the last weights measure; ``None`` without a validation set.
+        best_step: Step of the weights in ``best/``.
+        bad_pairs: Comparisons that were left out.
+    """
+
+    folder: Path
+    steps: int
+    stopped_early: bool
+    last: Measure | None
+    best_step: int
+    bad_pairs: int
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = False,
+    device: torch.device | str | None = None,
+    progress: bool = False,
+) -> TrainingResult:
+    """Train a model as a recipe says.
+
+    ``out`` gets ``recipe.json``, ``log.jsonl``, ``curves.png``, ``tensorboard/``, ``snapshots/``,
+    ``bad-rows.jsonl`` and ``bad-pairs.jsonl``, and two checkpoints: ``best/`` by validation loss,
+    and ``last/``.
+
+    Args:
+        recipe: All that decides how it goes.
+        out: A new or empty folder, or with ``resume`` one of a run that was stopped.
+        resume: Go on from the last snapshot. On a CPU the weights at the end are then, bit for bit,
+            those of a run that was never stopped.
+        device: Where to train; accelerate's choice if ``None``.
+        progress: Show a bar on stderr.
+
+    Raises:
+        ConfigError: The folder is not empty, or holds no run to resume (code ``run_folder``); the
+            recipe asks for what cannot be (other codes).
+        CheckpointError: The start or a snapshot is damaged, or of another recipe.
+        InputError: Too many comparisons cannot be used (``data_bad_rows``), or a loss is not finite
+            (``loss_not_finite``).
+    """
+    snapshots = out / "snapshots"
+    found = latest_snapshot(snapshots)
+    if resume and found is None and not (out / "recipe.json").exists():
+        raise ConfigError(f"{out} holds no run to resume", code="run_folder")
+    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(
+            f"{out} is not empty: resume the run in it, or name a new folder", code="run_folder"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    run = _Run(recipe, out, device=device)
+    if found is not None:
+        run.restore(found)
+    else:
+        write_lines(out / "recipe.json", [json.dumps(recipe.to_dict(), indent=2) + "\n"])
+    return run.go(shown=progress)
+
+
+class _Run:
+    """The parts of a run, and its loop."""
+
+    def __init__(self, recipe: Recipe, out: Path, *, device: torch.device | str | None) -> None:
+        from accelerate import Accelerator
+
+        self.recipe = recipe
+        self.out = out
+        bf16 = recipe.run.precision == "bfloat16"
+        where = torch.device(device) if device is not None else None
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if bf16 else "no",
+            cpu=where is not None and where.type == "cpu",
+        )
+        if self.accelerator.num_processes > 1:
+            raise ConfigError(
+                f"{self.accelerator.num_processes} processes: this release trains on one",
+                code="run_processes",
+            )
+        torch.manual_seed(recipe.run.seed)
+        start = Path(recipe.start)
+        self.processor: Processor = load_processor(start)
+        self.model = PreferenceModel.from_pretrained(
+            start, dtype=torch.float32, device=self.accelerator.device
+        )
+        # What is mapped from the checkpoint's file must not be written to.
+        for parameter in self.model.parameters():
+            parameter.data = parameter.data.clone()
+        if recipe.run.gradient_checkpointing:
+            cast("Qwen3_5Backbone", self.model.model).gradient_checkpointing = True
+        self.objective = Objective(
+            AxisLoss(build_loss(recipe.loss), weights=dict(recipe.axis_weights))
+        )
+        self.optimizers = {
+            name: self.accelerator.prepare_optimizer(optimizer)
+            for name, optimizer in build_optimizers(self.model, recipe.optimizer).items()
+        }
+        self.loader = self._loader(recipe.data.train, shuffle=True)
+        self.validation = (
+            None
+            if recipe.data.validation is None
+            else self._loader(recipe.data.validation, shuffle=False)
+        )
+        self.progress = Progress()
+
+    def restore(self, snapshot: Path) -> None:
+        """Go back to where a snapshot was made."""
+        self.progress = read_snapshot(
+            snapshot,
+            model=self.model,
+            optimizers=self.optimizers,
+            recipe=self.recipe.to_dict(),
+        )
+        self.loader.bad = list(self.progress.bad)
+
+    def go(self, *, shown: bool) -> TrainingResult:
+        """Run what is left of the steps."""
+        run, last = self.recipe.run, None
+        batches = self._batches()
+        left = run.steps - self.progress.step
+        stopped = self._out_of_patience()
+        with (
+            Journal(self.out, step=self.progress.step) as journal,
+            progress_bar("training", left, shown=shown) as advance,
+        ):
+            while self.progress.step < run.steps and not stopped:
+                self._step(batches, journal)
+                step = self.progress.step
+                if run.evaluate_every and step % run.evaluate_every == 0 and step < run.steps:
+                    self._measure(journal)
+                    stopped = self._out_of_patience()
+                # After the measurement, so that a run that is resumed knows of it.
+                if (run.save_every and step % run.save_every == 0) or step == run.steps or stopped:
+                    if step == run.steps:
+                        last = self._measure(journal)
+                    self._save()
+                advance(1)
+            if last is None and self.validation is not None:
+                last = measure(self.model, self.validation, self.objective)
+        self._finish()
+        return TrainingResult(
+            folder=self.out,
+            steps=self.progress.step,
+            stopped_early=stopped,
+            last=last,
+            best_step=self.progress.best_step,
+            bad_pairs=len(self.loader.bad),
+        )
+
+    def _step(self, batches: Iterator[PairBatch], journal: Journal) -> None:
+        """Do one update of the weights."""
+        run, recipe = self.recipe.run, self.recipe
+        began = time.perf_counter()
+        share = rate_share(recipe.schedule, step=self.progress.step, steps=run.steps)
+        self.model.train()
+        loss_sum, pairs_done, position = 0.0, 0, self.progress.position
+        for _ in range(run.accumulate):
+            pairs = next(batches)
+            with self._autocast():
+                outputs = self.model(pairs.batch.to(device=self.model.device))
+            values = self.objective.values(outputs, pairs)
+            if self.progress.step == 0:
+                self.objective.check(self.model.heads, outputs)
+            loss = self.objective.total(values, pairs)
+            if not bool(torch.isfinite(loss)):
+                raise InputError(
+                    f"the loss is {float(loss)} at step {self.progress.step + 1}, on the pairs "
+                    f"{', '.join(pairs.keys[:4])} …: lower the learning rate, or look at these",
+                    code="loss_not_finite",
+                )
+            self.accelerator.backward(loss / run.accumulate)
+            loss_sum += float(loss.detach()) / run.accumulate
+            pairs_done += len(pairs.keys)
+            position = pairs.after
+        # Without a limit the norm is still worth writing down.
+        limit = recipe.optimizer.clip or float("inf")
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
+        for optimizer in self.optimizers.values():
+            set_rates(optimizer, share)
+            optimizer.step()
+            optimizer.zero_grad()
+        self.progress = replace(self.progress, step=self.progress.step + 1, position=position)
+        seconds = time.perf_counter() - began
+        journal.write(
+            "train",
+            self.progress.step,
+            {
+                "loss": loss_sum,
+                "rate_share": share,
+                "gradient_norm": float(norm) if norm is not None else 0.0,
+                "epoch": position.epoch,
+                "pairs_per_second": pairs_done / seconds,
+            },
+        )
+
+    def _batches(self) -> Iterator[PairBatch]:
+        """Yield batches without end, from where the run stands."""
+        position = self.progress.position
+        while True:
+            yielded = False
+            for pairs in self.loader.batches(position):
+                yielded = True
+                yield pairs
+            if not yielded and position.index == 0:
+                raise InputError("no comparison can be used", code="loader_empty")
+            position = Position(position.epoch + 1)
+
+    def _measure(self, journal: Journal) -> Measure | None:
+        """Measure on the validation set, write it down, and keep the weights if they are best."""
+        if self.validation is None:
+            return None
+        with self._autocast():
+            found = measure(self.model, self.validation, self.objective)
+        journal.write("validation", self.progress.step, found.to_dict())
+        draw_curves(self.out)
+        best = self.progress.best_value
+        if best is None or found.loss < best:
+            self.progress = replace(
+                self.progress,
+                best_value=found.loss,
+                best_step=self.progress.step,
+                since_best=0,
+            )
+            self._save_model("best")
+        else:
+            self.progress = replace(self.progress, since_best=self.progress.since_best + 1)
+        return found
+
+    def _out_of_patience(self) -> bool:
+        patience = self.recipe.run.patience
+        return patience > 0 and self.progress.since_best >= patience
+
+    def _save(self) -> None:
+        write_snapshot(
+            self.out / "snapshots",
+            replace(self.progress, bad=tuple(self.loader.bad)),
+            model=self.model,
+            optimizers=self.optimizers,
+            recipe=self.recipe.to_dict(),
+        )
+
+    def _finish(self) -> None:
+        self._save_model("last")
+        draw_curves(self.out)
+        write_lines(
+            self.out / "bad-pairs.jsonl",
+            (json.dumps(vars(bad)) + "\n" for bad in self.loader.bad),
+        )
+
+    def _save_model(self, name: str) -> None:
+        self.model.trained = True
+        self.model.save_pretrained(self.out / name, processor=self.processor)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.recipe.run.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.model.device.type, dtype=torch.bfloat16)
+
+    def _loader(self, file: str, *, shuffle: bool) -> PairLoader:
+        data, run = self.recipe.data, self.recipe.run
+        kind = "train" if shuffle else "validation"
+        comparisons: tuple[Comparison, ...] = read_hpdv3(
+            Path(file),
+            root=None if data.root is None else Path(data.root),
+            min_confidence=data.min_confidence,
+            max_bad_share=data.max_bad_share,
+            bad_rows=self.out / f"bad-rows-{kind}.jsonl",
+        ).comparisons
+        return PairLoader(
+            comparisons,
+            self.processor,
+            batch_pairs=run.batch_pairs,
+            axes=self.model.axes,
+            seed=run.seed,
+            shuffle=shuffle,
+            swap=shuffle,
+            workers=data.workers,
+            max_bad_share=data.max_bad_share,
+        )

@@ -1,0 +1,37 @@
+"""A small world on disk and a tiny checkpoint, shared by the tests of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from librehps.data.synthetic import World, write_split
+from librehps.testing.tiny import make_tiny_checkpoint
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with ``start/`` (one head with sigma), ``train.json`` and the like."""
+    place = tmp_path_factory.mktemp("training")
+    make_tiny_checkpoint(place / "start", heads=("multi_axis",), trained=False)
+    world = World(seed=1, side=64)
+    write_split(place, world, "train", 14)
+    write_split(place, world, "validation", 6)
+    return place
+
+
+@pytest.fixture
+def settings(place: Path) -> dict[str, Any]:
+    """Return a recipe of eight steps as YAML data."""
+    return {
+        "start": str(place / "start"),
+        "data": {
+            "train": str(place / "train.json"),
+            "validation": str(place / "validation.json"),
+            "workers": 0,
+        },
+        "run": {"steps": 8, "batch_pairs": 4, "evaluate_every": 3, "save_every": 2, "seed": 5},
+        "optimizer": {"learning_rate": 0.003},
+    }

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from librehps.data import PairBatch, PairLoader, read_hpdv3
+from librehps.errors import ConfigError
+from librehps.heads import HeadOutput
+from librehps.losses import AxisLoss, BradleyTerry, LogisticNormal
+from librehps.testing.tiny import tiny_heads, tiny_processor
+from librehps.training.objective import Objective, pair_scores
+
+AXES = ("overall", "alignment", "coherence", "style")
+
+
+@pytest.fixture(scope="module")
+def pairs(place: Path) -> PairBatch:
+    found = read_hpdv3(place / "train.json").comparisons
+    return next(PairLoader(found, tiny_processor(), batch_pairs=5, axes=AXES).batches())
+
+
+def outputs(pairs: PairBatch) -> dict[str, HeadOutput]:
+    generator = torch.Generator().manual_seed(0)
+    wide = torch.randn(2 * len(pairs.keys), 4, generator=generator)
+    return {
+        "multi_axis": HeadOutput(mean=wide, sigma=wide.exp(), axes=AXES),
+        "scalar": HeadOutput(mean=2 * wide[:, :1], sigma=None, axes=("overall",)),
+    }
+
+
+def test_the_first_half_is_a_and_the_second_b(pairs: PairBatch) -> None:
+    output = outputs(pairs)["multi_axis"]
+    scores = pair_scores(output)
+    assert (scores.a.mean == output.mean[:5]).all()
+    assert scores.b.sigma is not None
+    assert output.sigma is not None
+    assert (scores.b.sigma == output.sigma[5:]).all()
+
+
+def test_the_total_is_the_sum_over_heads_of_means_over_axes(pairs: PairBatch) -> None:
+    objective = Objective(AxisLoss(BradleyTerry(), weights={"style": 3.0}))
+    heads = outputs(pairs)
+    total = objective.total(objective.values(heads, pairs), pairs)
+    expected: list[torch.Tensor] = []
+    for output in heads.values():
+        losses: list[torch.Tensor] = []
+        weights: list[float] = []
+        for column, axis in enumerate(output.axes):
+            d = output.mean[:5, column] - output.mean[5:, column]
+            y = pairs.target[:, pairs.axes.index(axis)]
+            losses.append(-(y * d.sigmoid().log() + (1 - y) * (-d).sigmoid().log()).sum())
+            weights.append(3.0 if axis == "style" else 1.0)
+        weighted = sum(w * loss for w, loss in zip(weights, losses, strict=True))
+        expected.append(weighted / (5 * sum(weights)))
+    assert float(total) == pytest.approx(float(sum(expected)), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "code"),
+    [
+        (AxisLoss(LogisticNormal()), "sigma_missing"),
+        (AxisLoss(BradleyTerry(), weights={"temporal": 1.0}), "axis_unknown"),
+    ],
+)
+def test_heads_that_do_not_fit_are_refused(pairs: PairBatch, loss: Any, code: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Objective(loss).check(tiny_heads(hidden_size=8), outputs(pairs))
+    assert caught.value.code == code

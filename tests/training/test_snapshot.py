@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from librehps.data.loader import BadPair, Position
+from librehps.errors import CheckpointError
+from librehps.training.snapshot import Progress, latest_snapshot, read_snapshot, write_snapshot
+
+RECIPE = {"run": {"steps": 3, "betas": (0.9, 0.98)}}
+PROGRESS = Progress(
+    step=7,
+    position=Position(1, 12),
+    best_value=0.25,
+    best_step=6,
+    since_best=1,
+    bad=(BadPair("k", 0, "no image"),),
+)
+
+
+def trained() -> tuple[nn.Module, dict[str, torch.optim.Optimizer]]:
+    torch.manual_seed(3)
+    model = nn.Linear(4, 3)
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        "adamw": torch.optim.AdamW([model.bias], lr=0.1),
+        "muon": torch.optim.Muon([model.weight], lr=0.1),
+    }
+    step(model, optimizers)
+    return model, optimizers
+
+
+def step(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -> None:
+    model(torch.randn(5, 4)).square().sum().backward()
+    for optimizer in optimizers.values():
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def save(folder: Path, progress: Progress = PROGRESS) -> Path:
+    model, optimizers = trained()
+    return write_snapshot(folder, progress, model=model, optimizers=optimizers, recipe=RECIPE)
+
+
+def test_what_goes_on_from_a_snapshot_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    model, optimizers = trained()
+    place = write_snapshot(tmp_path, PROGRESS, model=model, optimizers=optimizers, recipe=RECIPE)
+    step(model, optimizers)
+    torch.manual_seed(99)
+    again = nn.Linear(4, 3)
+    fresh: dict[str, torch.optim.Optimizer] = {
+        "adamw": torch.optim.AdamW([again.bias], lr=0.1),
+        "muon": torch.optim.Muon([again.weight], lr=0.1),
+    }
+    found = read_snapshot(place, model=again, optimizers=fresh, recipe=RECIPE)
+    assert found == PROGRESS
+    step(again, fresh)
+    assert torch.equal(again.weight, model.weight)
+    assert torch.equal(again.bias, model.bias)
+
+
+def test_only_whole_ones_count_and_the_last_two_stay(tmp_path: Path) -> None:
+    assert latest_snapshot(tmp_path / "none") is None
+    for number in (1, 2, 30):
+        save(tmp_path, dataclasses.replace(PROGRESS, step=number))
+    (tmp_path / ".step-00000031.part").mkdir()
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == [
+        "step-00000002",
+        "step-00000030",
+    ]
+    latest = latest_snapshot(tmp_path)
+    assert latest is not None
+    assert latest.name == "step-00000030"
+
+
+def test_another_recipe_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
+    place = save(tmp_path)
+    model, optimizers = trained()
+    other = {"run": {"steps": 4, "betas": (0.9, 0.98)}}
+    with pytest.raises(CheckpointError, match="another run") as caught:
+        read_snapshot(place, model=model, optimizers=optimizers, recipe=other)
+    assert caught.value.code == "snapshot_recipe"
+    weights = (place / "model.safetensors").read_bytes()
+    (place / "model.safetensors").write_bytes(weights[:-5])
+    with pytest.raises(CheckpointError, match="cannot be read") as caught:
+        read_snapshot(place, model=model, optimizers=optimizers, recipe=RECIPE)
+    assert caught.value.code == "snapshot_damaged"
+    with pytest.raises(CheckpointError, match="does not fit"):
+        read_snapshot(save(tmp_path), model=nn.Linear(5, 3), optimizers=optimizers, recipe=RECIPE)

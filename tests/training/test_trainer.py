@@ -1,0 +1,172 @@
+"""Runs from begin to end, stopped anywhere and taken up again."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from librehps import LibreHPS
+from librehps.errors import CheckpointError, ConfigError, InputError
+from librehps.training.journal import read_journal
+from librehps.training.recipe import Recipe, read_recipe
+from librehps.training.trainer import train
+
+
+def recipe(tmp_path: Path, settings: dict[str, Any], *overrides: str) -> Recipe:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return read_recipe(path, overrides)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "last" / "model.safetensors")
+
+
+def same(one: Path, two: Path) -> bool:
+    first, second = weights(one), weights(two)
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_a_run_leaves_what_a_person_needs(tmp_path: Path, settings: dict[str, Any]) -> None:
+    out = tmp_path / "run"
+    result = train(recipe(tmp_path, settings), out, device="cpu")
+    assert (result.steps, result.stopped_early, result.bad_pairs) == (8, False, 0)
+    rows = read_journal(out)
+    assert [row["step"] for row in rows if row["kind"] == "train"] == list(range(1, 9))
+    assert [row["step"] for row in rows if row["kind"] == "validation"] == [3, 6, 8]
+    best = min((r for r in rows if r["kind"] == "validation"), key=lambda row: row["loss"])
+    assert result.best_step == best["step"]
+    assert (out / "curves.png").stat().st_size > 5000
+    assert list((out / "tensorboard").iterdir())
+    assert json.loads((out / "recipe.json").read_text())["run"]["steps"] == 8
+    assert len(list((out / "snapshots").iterdir())) == 2
+    # Four batches to an epoch: the second epoch has begun.
+    assert rows[-2]["epoch"] >= 1
+    for name in ("best", "last"):
+        scorer = LibreHPS.from_pretrained(out / name, device="cpu")
+        assert scorer.trained
+    start = load_file(Path(settings["start"]) / "model.safetensors")
+    assert not all(torch.equal(tensor, start[name]) for name, tensor in weights(out).items())
+    with pytest.raises(ConfigError, match="not empty"):
+        train(recipe(tmp_path, settings), out, device="cpu")
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    settings["run"] |= {"steps": 30, "save_every": 1}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(recipe(tmp_path, settings), whole, device="cpu")
+    code = (
+        "import sys; from pathlib import Path; from librehps.training import read_recipe, train\n"
+        "import torch; torch.set_num_threads(2); print('up', flush=True)\n"
+        "train(read_recipe(Path(sys.argv[1])), Path(sys.argv[2]), device='cpu',"
+        " resume=Path(sys.argv[2], 'recipe.json').exists())"
+    )
+    chance = random.Random(7)
+    kills = 0
+    for _ in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "recipe.yaml"), str(broken)],
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        # Wherever it is then: reading, in a step, writing a snapshot.
+        time.sleep(chance.uniform(0.2, 1.2))
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        process.stdout.close()
+    assert kills >= 3
+    resume = (broken / "recipe.json").exists()
+    result = train(recipe(tmp_path, settings), broken, resume=resume, device="cpu")
+    assert result.steps == 30
+    assert same(whole, broken)
+    losses = [
+        [(row["step"], row["loss"]) for row in read_journal(run) if row["kind"] == "train"]
+        for run in (whole, broken)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_accumulating_two_batches_is_a_batch_of_twice_the_size(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    once = ["run.steps=1", "run.batch_pairs=4", "data.validation=null"]
+    twice = ["run.steps=1", "run.batch_pairs=2", "run.accumulate=2", "data.validation=null"]
+    runs = (tmp_path / "once", tmp_path / "twice")
+    for overrides, out in zip((once, twice), runs, strict=True):
+        train(recipe(tmp_path, settings, *overrides, "loss=bradley_terry"), out, device="cpu")
+    losses = [read_journal(out)[0] for out in runs]
+    assert losses[0]["loss"] == pytest.approx(losses[1]["loss"], rel=1e-5)
+    assert losses[0]["gradient_norm"] == pytest.approx(losses[1]["gradient_norm"], rel=1e-3)
+
+
+def test_checkpointing_of_gradients_changes_nothing_but_memory(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    runs = (tmp_path / "plain", tmp_path / "recomputed")
+    for out, flag in zip(runs, ("false", "true"), strict=True):
+        overrides = ["run.steps=2", f"run.gradient_checkpointing={flag}", "data.validation=null"]
+        train(recipe(tmp_path, settings, *overrides), out, device="cpu")
+    assert read_journal(runs[0])[1]["loss"] == pytest.approx(
+        read_journal(runs[1])[1]["loss"], rel=1e-6
+    )
+
+
+def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path, settings: dict[str, Any]) -> None:
+    # With a rate of zero nothing changes after the first measurement.
+    overrides = ["optimizer.learning_rate=0", "run.evaluate_every=1", "run.patience=2"]
+    result = train(recipe(tmp_path, settings, *overrides), tmp_path / "run", device="cpu")
+    assert (result.steps, result.stopped_early, result.best_step) == (3, True, 1)
+
+
+def test_frozen_parts_stay_what_they_were(tmp_path: Path, settings: dict[str, Any]) -> None:
+    overrides = ["optimizer.scales={vision: 0, backbone: 0, merger: 0}", "run.steps=2"]
+    train(recipe(tmp_path, settings, *overrides), tmp_path / "run", device="cpu")
+    start = load_file(Path(settings["start"]) / "model.safetensors")
+    changed = {k for k, tensor in weights(tmp_path / "run").items() if not tensor.equal(start[k])}
+    assert changed
+    assert all(name.startswith("multi_axis_head.") for name in changed)
+
+
+def test_an_image_that_is_gone_is_listed_and_too_many_stop_the_run(
+    tmp_path: Path, settings: dict[str, Any], place: Path
+) -> None:
+    rows = json.loads((place / "train.json").read_text())
+    rows[3]["path1"] = "images/train/nothing.png"
+    file = tmp_path / "train.json"
+    file.write_text(json.dumps(rows))
+    overrides = [f"data.train={file}", f"data.root={place}", "run.steps=5"]
+    with pytest.raises(InputError, match="cannot be used") as caught:
+        train(recipe(tmp_path, settings, *overrides), tmp_path / "strict", device="cpu")
+    assert caught.value.code == "data_bad_rows"
+    lenient = recipe(tmp_path, settings, *overrides, "data.max_bad_share=0.2")
+    result = train(lenient, tmp_path / "lenient", device="cpu")
+    assert result.bad_pairs >= 1
+    lines = (tmp_path / "lenient" / "bad-pairs.jsonl").read_text().splitlines()
+    assert "nothing.png" in json.loads(lines[0])["reason"]
+
+
+def test_what_cannot_be_resumed_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
+    short = recipe(tmp_path, settings, "run.steps=2", "data.validation=null")
+    with pytest.raises(ConfigError, match="no run to resume"):
+        train(short, tmp_path / "nothing", resume=True, device="cpu")
+    train(short, tmp_path / "run", device="cpu")
+    longer = recipe(tmp_path, settings, "run.steps=3", "data.validation=null")
+    with pytest.raises(CheckpointError, match="another run"):
+        train(longer, tmp_path / "run", resume=True, device="cpu")
+    before = weights(tmp_path / "run")
+    assert train(short, tmp_path / "run", resume=True, device="cpu").steps == 2
+    assert all(before[k].equal(tensor) for k, tensor in weights(tmp_path / "run").items())
