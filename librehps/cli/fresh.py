@@ -10,11 +10,17 @@ from pathlib import Path
 
 import torch
 
+from librehps.data.hpdv3 import read_hpdv3
 from librehps.device import choose_dtype
-from librehps.errors import CheckpointError, ConfigError
+from librehps.errors import CheckpointError, ConfigError, InputError
 from librehps.heads import POOLINGS, MultiAxisHead
 from librehps.hub import find_checkpoint
-from librehps.inputs.byte_tokenizer import QWEN3_5_TOKEN_IDS, byte_level_tokenizer_json
+from librehps.inputs.byte_tokenizer import (
+    NUM_BYTES,
+    QWEN3_5_TOKEN_IDS,
+    byte_level_tokenizer_json,
+    learn_merges,
+)
 from librehps.inputs.processor import Processor
 from librehps.inputs.prompt import DEFAULT_TEMPLATE, PromptTemplate
 from librehps.inputs.resize import DEFAULT_BUDGET, PixelBudget
@@ -81,13 +87,15 @@ class Fresh:
         )
 
     def from_preset(
-        self, name: str, *, tokenizer: Path | None = None
+        self, name: str, *, tokenizer: Path | None = None, words_of: Path | None = None
     ) -> tuple[PreferenceModel, Processor]:
         """Draw a model of a known size; its memory is that of its weights, once.
 
         Args:
             name: A name in ``PRESETS``.
             tokenizer: A ``tokenizer.json``; without one every byte is a token.
+            words_of: File whose prompts the byte tokenizer learns to join into words: a list of
+                HPDv3, or a prompt per line.
 
         Raises:
             ConfigError: No such preset (code ``preset_unknown``).
@@ -98,11 +106,13 @@ class Fresh:
                 f"no preset is called {name!r}; known: {', '.join(PRESETS)}", code="preset_unknown"
             )
         config = PRESETS[name]
-        words = (
-            PromptTokenizer.from_json(byte_level_tokenizer_json(token_ids(config)))
-            if tokenizer is None
-            else PromptTokenizer.from_file(tokenizer)
-        )
+        if tokenizer is None:
+            ids = token_ids(config)
+            free = min(ids.values()) - NUM_BYTES
+            merges = [] if words_of is None else learn_merges(read_prompts(words_of), count=free)
+            words = PromptTokenizer.from_json(byte_level_tokenizer_json(ids, merges=merges))
+        else:
+            words = PromptTokenizer.from_file(tokenizer)
         processor = self._processor(config, words)
         generator = torch.Generator().manual_seed(self.seed)
         with torch.device("meta"):
@@ -164,6 +174,20 @@ def check_target(folder: Path) -> None:
             code="ckpt_would_overwrite",
             item=str(folder),
         )
+
+
+def read_prompts(path: Path) -> list[str]:
+    """Return the prompts of a file: a list of HPDv3 where it ends in ``.json``, or its lines.
+
+    Raises:
+        InputError: The file cannot be read (code ``data_file``).
+    """
+    if path.suffix == ".json":
+        return [comparison.prompt for comparison in read_hpdv3(path).comparisons]
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", code="data_file", item=str(path)) from error
 
 
 def read_template(path: Path) -> PromptTemplate:

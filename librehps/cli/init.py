@@ -46,6 +46,14 @@ def init(
             help="tokenizer.json for a preset; without it, one token per byte of text.",
         ),
     ] = None,
+    words_of: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Learn the words of these prompts, for a preset without --tokenizer: HPDv3's "
+            ".json, or a prompt per line.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the random weights.", min=0, max=MAX_SEED)] = 0,
     dtype: Annotated[
         str, typer.Option(metavar="NAME", help="Of the weights on disk: bfloat16, float32.")
@@ -82,6 +90,8 @@ def init(
         raise typer.BadParameter("give either --from FOLDER|ID or --preset NAME")
     if source is not None and tokenizer is not None:
         raise typer.BadParameter("--tokenizer goes with --preset; --from brings its own")
+    if words_of is not None and (source is not None or tokenizer is not None):
+        raise typer.BadParameter("--words-of goes with --preset and without --tokenizer")
     if preset is not None and (revision is not None or local_files_only):
         raise typer.BadParameter("--revision and --local-files-only go with --from")
     from librehps.cli import fresh
@@ -98,7 +108,7 @@ def init(
     fresh.check_target(out)
     if preset is not None:
         note(f"drawing {preset} with seed {seed}")
-        model, processor = start.from_preset(preset, tokenizer=tokenizer)
+        model, processor = start.from_preset(preset, tokenizer=tokenizer, words_of=words_of)
     else:
         note(f"loading {source}")
         model, processor = start.from_weights(

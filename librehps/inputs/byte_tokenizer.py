@@ -7,7 +7,7 @@ its config already says which ids stand for images and turns; the tokenizer made
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from librehps.errors import ConfigError
 
@@ -55,6 +55,32 @@ def byte_symbols() -> tuple[str, ...]:
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = (chr(code) for code in range(0x100, 0x200))
     return tuple(chr(byte) if byte in printable else next(others) for byte in range(NUM_BYTES))
+
+
+def learn_merges(texts: Iterable[str], *, count: int) -> list[tuple[str, str]]:
+    """Return the pairs of symbols whose joining makes texts shortest, most frequent first.
+
+    Args:
+        texts: What the tokenizer is to be good at, such as the prompts of a data set.
+        count: How many pairs at most; there are fewer where the texts hold no more.
+
+    References:
+        Sennrich et al., "Neural machine translation of rare words with subword units", 2016.
+    """
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE
+    from tokenizers.trainers import BpeTrainer
+
+    # Cut as the finished tokenizer will cut.
+    whole = Tokenizer.from_str(byte_level_tokenizer_json({}))
+    learner = Tokenizer(BPE())
+    learner.normalizer, learner.pre_tokenizer = whole.normalizer, whole.pre_tokenizer
+    trainer = BpeTrainer(
+        vocab_size=NUM_BYTES + count, initial_alphabet=list(byte_symbols()), show_progress=False
+    )
+    learner.train_from_iterator(texts, trainer)
+    merges: list[list[str]] = json.loads(learner.to_str())["model"]["merges"]
+    return [(left, right) for left, right in merges]
 
 
 def byte_level_tokenizer_json(

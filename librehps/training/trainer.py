@@ -33,6 +33,8 @@ from librehps.training.snapshot import Progress, latest_snapshot, read_snapshot,
 
 __all__ = ["TrainingResult", "train"]
 
+_BEFORE_THE_FIRST_STEP = {"recipe.json", "bad-rows-train.jsonl", "bad-rows-validation.jsonl"}
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -66,8 +68,8 @@ def train(
     """Train a model as a recipe says.
 
     ``out`` gets ``recipe.json``, ``log.jsonl``, ``curves.png``, ``tensorboard/``, ``snapshots/``,
-    ``bad-rows.jsonl`` and ``bad-pairs.jsonl``, and two checkpoints: ``best/`` by validation loss,
-    and ``last/``.
+    lists of bad rows and bad pairs, and two checkpoints: ``best/`` by validation loss, and
+    ``last/``.
 
     Args:
         recipe: All that decides how it goes.
@@ -88,7 +90,7 @@ def train(
     found = latest_snapshot(snapshots)
     if resume and found is None and not (out / "recipe.json").exists():
         raise ConfigError(f"{out} holds no run to resume", code="run_folder")
-    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not resume and not _may_begin(out):
         raise ConfigError(
             f"{out} is not empty: resume the run in it, or name a new folder", code="run_folder"
         )
@@ -99,6 +101,13 @@ def train(
     else:
         write_lines(out / "recipe.json", [json.dumps(recipe.to_dict(), indent=2) + "\n"])
     return run.go(shown=progress)
+
+
+def _may_begin(out: Path) -> bool:
+    """Whether a folder is new, empty, or left by a run that failed before its first step."""
+    if not out.exists():
+        return True
+    return out.is_dir() and {path.name for path in out.iterdir()} <= _BEFORE_THE_FIRST_STEP
 
 
 class _Run:

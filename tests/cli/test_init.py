@@ -125,3 +125,27 @@ def test_a_disk_that_refuses_is_a_message(tmp_path: Path, monkeypatch: pytest.Mo
     assert (result.exit_code, result.stdout) == (2, "")
     assert "No space left" in result.stderr
     assert "[ckpt_unwritable]" in result.stderr
+
+
+def test_a_preset_can_learn_the_words_of_prompts(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a striped hexagon\na dotted hexagon\n" * 9)
+    result = run(str(tmp_path / "model"), "--preset", "nano", "--words-of", str(prompts))
+    assert result.exit_code == 0, result.stderr
+    scorer = LibreHPS.from_pretrained(tmp_path / "model", device="cpu")
+    assert len(scorer.processor.tokenizer.encode_user("a striped hexagon")) == 3
+    rows = [
+        {"prompt": "a red ring", "path1": "a.png", "path2": "b.png"},
+        {"prompt": "a red ring", "path1": "c.png", "path2": "d.png"},
+    ]
+    (tmp_path / "train.json").write_text(json.dumps(rows))
+    result = run(
+        str(tmp_path / "other"), "--preset", "nano", "--words-of", str(tmp_path / "train.json")
+    )
+    assert result.exit_code == 0, result.stderr
+    missing = run(str(tmp_path / "third"), "--preset", "nano", "--words-of", "nothing.txt")
+    assert missing.exit_code == 1
+    assert "data_file" in missing.stderr
+    clash = run(str(tmp_path / "third"), "--preset", "nano", "--words-of", "x", "--tokenizer", "y")
+    assert clash.exit_code == 2
+    assert not (tmp_path / "third").exists()

@@ -16,6 +16,7 @@ from librehps.inputs.byte_tokenizer import (
     QWEN3_5_TOKEN_IDS,
     byte_level_tokenizer_json,
     byte_symbols,
+    learn_merges,
 )
 
 REAL = Tokenizer.from_str(byte_level_tokenizer_json(QWEN3_5_TOKEN_IDS))
@@ -71,3 +72,19 @@ def test_transformers_reads_it_and_gives_the_same_ids(tmp_path, tokenizer_class)
     stock = AutoTokenizer.from_pretrained(tmp_path)
     text = "Two foxes,  e\u0301é 42\n<|image_pad|>👩‍👧<think>"
     assert stock(text).input_ids == REAL.encode(text).ids
+
+
+def test_learnt_merges_join_the_words_of_the_texts():
+    texts = ["two red stars", "a red star above a red ring"] * 5
+    merges = learn_merges(texts, count=40)
+    assert len(merges) <= 40
+    assert learn_merges(texts, count=40) == merges
+    special = {"<|endoftext|>": 300, "<|im_end|>": 301}
+    tokenizer = Tokenizer.from_str(byte_level_tokenizer_json(special, merges=merges))
+    plain = Tokenizer.from_str(byte_level_tokenizer_json(special))
+    for text in ("two red stars", "a red ring"):
+        assert len(tokenizer.encode(text).ids) == len(text.split())
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+    # What was never seen is bytes, as before.
+    assert tokenizer.encode("жук").ids == plain.encode("жук").ids
+    assert learn_merges([], count=5) == []

@@ -14,12 +14,23 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 
 from librehps import LibreHPS
+from librehps.data import Comparison, write_hpdv3
+from librehps.data.synthetic import Fault, World
+from librehps.data.synthetic.files import comparison_of
 from librehps.errors import CheckpointError, ConfigError, InputError
+from librehps.testing.tiny import make_tiny_checkpoint
 from librehps.training.journal import read_journal
-from librehps.training.recipe import Recipe, read_recipe
+from librehps.training.recipe import (
+    DataRecipe,
+    OptimizerRecipe,
+    Recipe,
+    RunRecipe,
+    read_recipe,
+)
 from librehps.training.trainer import train
 
 
@@ -149,6 +160,10 @@ def test_an_image_that_is_gone_is_listed_and_too_many_stop_the_run(
     file = tmp_path / "train.json"
     file.write_text(json.dumps(rows))
     overrides = [f"data.train={file}", f"data.root={place}", "run.steps=5"]
+    # What fails before the first step leaves nothing that stands in the way of the next try.
+    wrong = recipe(tmp_path, settings, *overrides, f"data.validation={tmp_path / 'no.json'}")
+    with pytest.raises(InputError, match="no such file"):
+        train(wrong, tmp_path / "strict", device="cpu")
     with pytest.raises(InputError, match="cannot be used") as caught:
         train(recipe(tmp_path, settings, *overrides), tmp_path / "strict", device="cpu")
     assert caught.value.code == "data_bad_rows"
@@ -170,3 +185,53 @@ def test_what_cannot_be_resumed_is_refused(tmp_path: Path, settings: dict[str, A
     before = weights(tmp_path / "run")
     assert train(short, tmp_path / "run", resume=True, device="cpu").steps == 2
     assert all(before[k].equal(tensor) for k, tensor in weights(tmp_path / "run").items())
+
+
+def test_a_head_and_a_loss_of_ones_own_are_trained_by_the_example(
+    tmp_path: Path, place: Path
+) -> None:
+    example = Path(__file__).parents[2] / "examples" / "own_head_and_loss.py"
+    done = subprocess.run(
+        [sys.executable, str(example), str(place / "start"), str(place), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
+    # The weights that were trained are those of the new head.
+    assert any(name.startswith("bounded_head.") for name in weights(tmp_path / "run"))
+
+
+def test_a_minute_of_training_tells_good_pictures_from_bad_ones(tmp_path: Path) -> None:
+    """Scenes of the test are not in training, and chance is 0.5."""
+    world = World(seed=4, side=64)
+    for split, count in (("train", 400), ("test", 120)):
+        comparisons: list[Comparison] = []
+        for number in range(count):
+            pair = world.pair(split, number, fault=Fault(("palette", "noise")[number % 2]))
+            comparison = comparison_of(pair, tmp_path)
+            for path, picture in ((comparison.image_a, pair.a), (comparison.image_b, pair.b)):
+                Image.fromarray(world.draw(picture)).save(path)
+            comparisons.append(comparison)
+        write_hpdv3(tmp_path / f"{split}.json", comparisons)
+    make_tiny_checkpoint(tmp_path / "start", heads=("multi_axis",), trained=False)
+    result = train(
+        Recipe(
+            start=str(tmp_path / "start"),
+            data=DataRecipe(
+                train=str(tmp_path / "train.json"),
+                validation=str(tmp_path / "test.json"),
+                workers=0,
+            ),
+            run=RunRecipe(steps=80, batch_pairs=16),
+            optimizer=OptimizerRecipe(learning_rate=0.003),
+        ),
+        tmp_path / "run",
+        device="cpu",
+    )
+    assert result.last is not None
+    assert result.last.axes["overall"].accuracy > 0.8
+    assert result.last.axes["style"].accuracy > 0.8
+    # Nothing is wrong on the other axes, so votes there are coin tosses.
+    assert result.last.axes["alignment"].accuracy < 0.7
