@@ -27,13 +27,14 @@ def blocks(text: str, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the README assumes it: two pictures, and a checkpoint under checkpoints/nano."""
+    """A folder as the README assumes it: two pictures, checkpoints/nano, and the recipes."""
     from skimage import data
 
     folder = tmp_path_factory.mktemp("readme")
     Image.fromarray(data.coffee()).resize((150, 100)).save(folder / "coffee.png")
     Image.fromarray(data.chelsea()).resize((150, 100)).save(folder / "cat.png")
     make_tiny_checkpoint(folder / "checkpoints" / "nano")
+    (folder / "recipes").symlink_to(ROOT / "recipes")
     return folder
 
 

@@ -87,8 +87,6 @@ def _nano() -> Qwen3_5Config:
             mrope_section=(3, 3, 2),
             max_position_embeddings=4096,
             eos_token_id=480,
-            # Narrow layers need larger weights to begin with than those of billions of parameters.
-            initializer_range=0.05,
         ),
         vision=Qwen3_5VisionConfig(
             depth=3,
@@ -97,7 +95,6 @@ def _nano() -> Qwen3_5Config:
             num_heads=3,
             out_hidden_size=128,
             num_position_embeddings=16 * 16,
-            initializer_range=0.05,
         ),
         image_token_id=492,
         video_token_id=493,
