@@ -106,7 +106,7 @@ def draw_curves(folder: Path) -> Path:
     accuracies.axhline(0.5, color="0.8", linestyle="--", linewidth=1)
     accuracies.set(xlabel="step", title="Accuracy against the majority, ties left out")
     if checks:
-        accuracies.legend(frameon=False)
+        accuracies.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     for plot in (losses, accuracies):
         plot.spines[["top", "right"]].set_visible(False)
     path = folder / CURVES
