@@ -143,6 +143,7 @@ class _Run:
         self.objective = Objective(
             AxisLoss(build_loss(recipe.loss), weights=dict(recipe.axis_weights))
         )
+        self._check_objective()
         self.optimizers = {
             name: self.accelerator.prepare_optimizer(optimizer)
             for name, optimizer in build_optimizers(self.model, recipe.optimizer).items()
@@ -199,6 +200,14 @@ class _Run:
             bad_pairs=len(self.loader.bad),
         )
 
+    def _check_objective(self) -> None:
+        """Try the heads on nothing: what does not fit the loss is known before data is read."""
+        width = cast("Qwen3_5Backbone", self.model.model).hidden_size
+        nothing = torch.zeros(1, width, device=self.accelerator.device)
+        with torch.no_grad():
+            outputs = {name: head(nothing) for name, head in self.model.heads.items()}
+        self.objective.check(self.model.heads, outputs)
+
     def _step(self, batches: Iterator[PairBatch], journal: Journal) -> None:
         """Do one update of the weights."""
         run, recipe = self.recipe.run, self.recipe
@@ -211,8 +220,6 @@ class _Run:
             with self._autocast():
                 outputs = self.model(pairs.batch.to(device=self.model.device))
             values = self.objective.values(outputs, pairs)
-            if self.progress.step == 0:
-                self.objective.check(self.model.heads, outputs)
             loss = self.objective.total(values, pairs)
             if not bool(torch.isfinite(loss)):
                 raise InputError(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,8 +10,8 @@ from librehps.training.recipe import ScheduleRecipe
 from librehps.training.schedule import rate_share
 
 
-def shares(steps: int, **settings: object) -> list[float]:
-    recipe = ScheduleRecipe(**settings)  # type: ignore[arg-type]
+def shares(steps: int, **settings: Any) -> list[float]:
+    recipe = ScheduleRecipe(**settings)
     return [rate_share(recipe, step=step, steps=steps) for step in range(steps)]
 
 

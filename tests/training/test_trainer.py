@@ -174,6 +174,17 @@ def test_an_image_that_is_gone_is_listed_and_too_many_stop_the_run(
     assert "nothing.png" in json.loads(lines[0])["reason"]
 
 
+def test_a_loss_that_needs_a_sigma_refuses_heads_without_before_data_is_read(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    make_tiny_checkpoint(tmp_path / "start", heads=("multi_axis", "scalar"), trained=False)
+    overrides = [f"start={tmp_path / 'start'}", "data.train=nothing.json"]
+    with pytest.raises(ConfigError, match="the head 'scalar' has none") as caught:
+        train(recipe(tmp_path, settings, *overrides), tmp_path / "run", device="cpu")
+    assert caught.value.code == "sigma_missing"
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_what_cannot_be_resumed_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
     short = recipe(tmp_path, settings, "run.steps=2", "data.validation=null")
     with pytest.raises(ConfigError, match="no run to resume"):
