@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from librehps.heads.projection import Projection
 from librehps.heads.protocol import HEADS, HeadOutput, read_settings
@@ -27,6 +27,9 @@ class ScalarHead(Projection):
     References:
         Bradley and Terry, "Rank analysis of incomplete block designs", 1952.
     """
+
+    #: Name in ``HEADS``; a subclass that is registered under another one says so here.
+    kind: ClassVar[str] = "scalar"
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class ScalarHead(Projection):
     def to_config(self) -> dict[str, Any]:
         """Return the settings as JSON data."""
         return {
-            "kind": "scalar",
+            "kind": self.kind,
             "hidden_sizes": list(self.hidden_sizes),
             "activation": self.activation,
             "bias": self.has_bias,
@@ -62,7 +65,7 @@ class ScalarHead(Projection):
     def from_config(cls, config: Mapping[str, Any], *, hidden_size: int) -> ScalarHead:
         """Build an untrained head from `to_config` data; missing keys take the defaults."""
         known = {"hidden_sizes": "widths", "activation": "name", "bias": "flag"}
-        settings = read_settings(config, kind="scalar", known=known)
+        settings = read_settings(config, kind=cls.kind, known=known)
         return cls(hidden_size=hidden_size, **settings)
 
 

@@ -29,3 +29,12 @@ def test_axes_are_no_setting_of_it() -> None:
     with pytest.raises(ConfigError) as caught:
         ScalarHead.from_config({"axes": ["style"]}, hidden_size=4)
     assert caught.value.code == "head_key"
+
+
+def test_a_subclass_is_saved_under_its_own_kind() -> None:
+    class Own(ScalarHead):
+        kind = "own"
+
+    config = Own(hidden_size=4).to_config()
+    assert config["kind"] == "own"
+    assert type(Own.from_config(config, hidden_size=4)) is Own

@@ -211,7 +211,7 @@ def test_a_head_and_a_loss_of_ones_own_are_trained_by_the_example(
     assert done.returncode == 0, done.stderr
     assert "accuracy" in done.stdout
     # The weights that were trained are those of the new head.
-    assert any(name.startswith("bounded_head.") for name in weights(tmp_path / "run"))
+    assert any(name.startswith("own_head.") for name in weights(tmp_path / "run"))
 
 
 def test_a_minute_of_training_tells_good_pictures_from_bad_ones(tmp_path: Path) -> None:
