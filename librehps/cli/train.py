@@ -86,4 +86,5 @@ def train(
             for axis, found in result.last.axes.items()
         ]
         write_table(["axis", "decided pairs", "accuracy", "nats per vote"], rows)
-    write_line(f"{out / 'last'}: {result.steps} steps; best at step {result.best_step}")
+    best = f"; best at step {result.best_step}" if result.last is not None else ""
+    write_line(f"{out / 'last'}: {result.steps} steps{best}")

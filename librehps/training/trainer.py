@@ -83,8 +83,8 @@ def train(
         ConfigError: The folder is not empty, or holds no run to resume (code ``run_folder``); the
             recipe asks for what cannot be (other codes).
         CheckpointError: The start or a snapshot is damaged, or of another recipe.
-        InputError: Too many comparisons cannot be used (``data_bad_rows``), or a loss is not finite
-            (``loss_not_finite``).
+        InputError: Too many comparisons cannot be used (``data_bad_rows``), or a loss or its
+            gradient is not finite (``loss_not_finite``).
     """
     snapshots = out / "snapshots"
     found = latest_snapshot(snapshots)
@@ -171,25 +171,25 @@ class _Run:
         run, last = self.recipe.run, None
         batches = self._batches()
         left = run.steps - self.progress.step
-        stopped = self._out_of_patience()
+        stopped = left > 0 and self._out_of_patience()
         with (
             Journal(self.out, step=self.progress.step) as journal,
             progress_bar("training", left, shown=shown) as advance,
         ):
+            if left <= 0 or stopped:
+                # The run had ended before; what its weights measure is asked for again.
+                last = self._found()
             while self.progress.step < run.steps and not stopped:
                 self._step(batches, journal)
                 step = self.progress.step
-                if run.evaluate_every and step % run.evaluate_every == 0 and step < run.steps:
-                    self._measure(journal)
-                    stopped = self._out_of_patience()
+                ends = step == run.steps
+                if ends or (run.evaluate_every and step % run.evaluate_every == 0):
+                    last = self._measure(journal)
+                    stopped = not ends and self._out_of_patience()
                 # After the measurement, so that a run that is resumed knows of it.
-                if (run.save_every and step % run.save_every == 0) or step == run.steps or stopped:
-                    if step == run.steps:
-                        last = self._measure(journal)
+                if ends or stopped or (run.save_every and step % run.save_every == 0):
                     self._save()
                 advance(1)
-            if last is None and self.validation is not None:
-                last = measure(self.model, self.validation, self.objective)
         self._finish()
         return TrainingResult(
             folder=self.out,
@@ -234,6 +234,12 @@ class _Run:
         # Without a limit the norm is still worth writing down.
         limit = recipe.optimizer.clip or float("inf")
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
+        if norm is not None and not bool(torch.isfinite(torch.as_tensor(norm))):
+            raise InputError(
+                f"the gradient's norm is {float(norm)} at step {self.progress.step + 1}: "
+                "lower the learning rate; the weights are those of the last snapshot",
+                code="loss_not_finite",
+            )
         for optimizer in self.optimizers.values():
             set_rates(optimizer, share)
             optimizer.step()
@@ -266,10 +272,9 @@ class _Run:
 
     def _measure(self, journal: Journal) -> Measure | None:
         """Measure on the validation set, write it down, and keep the weights if they are best."""
-        if self.validation is None:
+        found = self._found()
+        if found is None:
             return None
-        with self._autocast():
-            found = measure(self.model, self.validation, self.objective)
         journal.write("validation", self.progress.step, found.to_dict())
         draw_curves(self.out)
         best = self.progress.best_value
@@ -284,6 +289,12 @@ class _Run:
         else:
             self.progress = replace(self.progress, since_best=self.progress.since_best + 1)
         return found
+
+    def _found(self) -> Measure | None:
+        if self.validation is None:
+            return None
+        with self._autocast():
+            return measure(self.model, self.validation, self.objective)
 
     def _out_of_patience(self) -> bool:
         patience = self.recipe.run.patience

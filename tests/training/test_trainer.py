@@ -136,6 +136,20 @@ def test_checkpointing_of_gradients_changes_nothing_but_memory(
     )
 
 
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change(
+    tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accelerate import Accelerator
+
+    def infinite(self: Accelerator, *arguments: object) -> torch.Tensor:
+        return torch.tensor(float("inf"))
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", infinite)
+    with pytest.raises(InputError, match="norm is inf at step 1"):
+        train(recipe(tmp_path, settings), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "last").exists()
+
+
 def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path, settings: dict[str, Any]) -> None:
     # With a rate of zero nothing changes after the first measurement.
     overrides = ["optimizer.learning_rate=0", "run.evaluate_every=1", "run.patience=2"]

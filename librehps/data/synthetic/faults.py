@@ -20,7 +20,6 @@ from librehps.data.synthetic.finish import Finish, FinishKind
 from librehps.data.synthetic.layout import Layout, Placed, place_one_more
 from librehps.data.synthetic.scene import (
     COLOURS,
-    MAX_OBJECTS,
     SHAPES,
     TEXTURES,
     Look,
@@ -154,7 +153,7 @@ def _miscounted(
     """Fade one object in that is too much, or out that is missing."""
     several = [group.look for group in scene.groups if group.count > 1]
     lose = several != [] and bool(rng.random() < 0.5)
-    if not lose and scene.num_objects <= MAX_OBJECTS:
+    if not lose:
         group = scene.groups[int(rng.integers(len(scene.groups)))]
         extra = place_one_more(layout, group.look, rng)
         if extra is not None:
