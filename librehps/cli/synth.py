@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,25 @@ def synth(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other pairs.")] = 0,
     side: Annotated[int, typer.Option(min=48, max=1024, help="Of the pictures, in pixels.")] = 112,
+    faintest: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            max=1.0,
+            help="Strength of the faintest faults; a model learns sooner where none is faint.",
+        ),
+    ] = 0.08,
+    most_objects: Annotated[
+        int, typer.Option(min=1, max=4, help="Objects in a scene; so is one sooner learned.")
+    ] = 4,
+    mirrored: Annotated[
+        bool,
+        typer.Option(
+            "--mirrored",
+            help="Also ask for what the wrong pictures of the training pairs show: more rows, and "
+            "no more pictures.",
+        ),
+    ] = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Draw pictures that people would disagree on, and their votes.
@@ -58,7 +78,8 @@ def synth(
     from librehps.data.synthetic import Split, World, contact_sheet, write_split
     from librehps.progress import progress_bar
 
-    world, strange = World(seed=seed, side=side), World(seed=seed, side=side, held_out=True)
+    world = World(seed=seed, side=side, faintest=faintest, most_objects=most_objects)
+    strange = replace(world, held_out=True)
     plan: tuple[tuple[World, Split, int], ...] = (
         (world, "train", pairs),
         (world, "validation", pairs // 20 if validation is None else validation),
@@ -72,8 +93,15 @@ def synth(
         ) as advance:
             for source, split, count in plan:
                 if count:
-                    write_split(out, source, split, count, advance=advance)
-                    written[source.name(split)] = count
+                    rows = write_split(
+                        out,
+                        source,
+                        split,
+                        count,
+                        mirrored=mirrored and split == "train",
+                        advance=advance,
+                    )
+                    written[source.name(split)] = len(rows)
         shown = list(world.pairs("train", min(_SHOWN, pairs)))
         contact_sheet(world, shown).save(out / SHEET)
     except OSError as error:
@@ -82,7 +110,12 @@ def synth(
         ) from error
     note(f"samples to look at: {out / SHEET}")
     if as_json:
-        document: dict[str, Any] = {"folder": str(out), "seed": seed, "side": side}
+        document: dict[str, Any] = {
+            "folder": str(out),
+            "seed": seed,
+            "side": side,
+            "faintest": faintest,
+        }
         write_json(document | {"pairs": written, "contact_sheet": str(out / SHEET)})
     else:
         rows = [[name, str(count), str(out / f"{name}.json")] for name, count in written.items()]

@@ -61,11 +61,15 @@ def train(
             f"training needs {', '.join(missing)}: pip install 'librehps[train]'",
             code="train_missing",
         )
+    from accelerate import PartialState
+
     from librehps.training import read_recipe
     from librehps.training import train as run
 
     settings = read_recipe(recipe, overrides or [])
     result = run(settings, out, resume=resume, device=device, progress=sys.stderr.isatty())
+    if not PartialState().is_main_process:
+        return  # one of several processes reports
     if result.bad_pairs:
         note(f"{result.bad_pairs} pairs were left out; see {out / 'bad-pairs.jsonl'}")
     if as_json:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from math import ceil
 
 import torch
@@ -96,6 +97,10 @@ class PairLoader:
             exchanged. Files put the preferred image first; so nobody can learn that.
         workers: Threads that read images ahead; 0 reads them when they are needed.
         max_bad_share: The largest share of comparisons that may be left out.
+        share: ``(index, count)`` where ``count`` processes go through the same comparisons: each
+            batch is cut into as many, and this loader prepares one of them. What is left at the end
+            of an epoch and is fewer than ``count`` is not used when shuffling, so that no process
+            has a batch more than another.
 
     Raises:
         ConfigError: A number out of range (code ``loader_value``), or no comparisons
@@ -114,11 +119,14 @@ class PairLoader:
         swap: bool = True,
         workers: int = 0,
         max_bad_share: float = 0.01,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
+        index, count = share
         bounds = (
             ("batch_pairs", batch_pairs, 1),
             ("workers", workers, 0),
             ("max_bad_share", max_bad_share, 0),
+            ("share", min(index, count - 1 - index), 0),
         )
         for name, value, low in bounds:
             if not value >= low:
@@ -134,12 +142,13 @@ class PairLoader:
         self.swap = swap
         self.workers = workers
         self.max_bad_share = max_bad_share
+        self.share = share
         #: Comparisons that were left out so far.
         self.bad: list[BadPair] = []
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return ceil(len(self.comparisons) / self.batch_pairs)
+        return ceil(len(self.comparisons) / (self.batch_pairs * self.share[1]))
 
     def batches(self, start: Position | None = None) -> Iterator[PairBatch]:
         """Go through an epoch, or through what is left of it.
@@ -163,26 +172,43 @@ class PairLoader:
                 f"{start} is no place in an epoch of {total} comparisons", code="loader_value"
             )
         order = self._order(start.epoch)
-        groups = [
-            order[first : first + self.batch_pairs]
-            for first in range(start.index, total, self.batch_pairs)
-        ]
+        own, count = self.share
+        size = self.batch_pairs * count
+        groups = [order[first : first + size] for first in range(start.index, total, size)]
+        if self.shuffle and len(groups[-1]) < count:
+            groups.pop()
         index = start.index
-        for group, prepared in zip(groups, self._prepare_ahead(groups), strict=True):
+        parts = (group[own::count] for group in groups)
+        for group, prepared in zip(groups, self._prepare_ahead(parts), strict=True):
             index += len(group)
             after = Position(start.epoch, index) if index < total else Position(start.epoch + 1)
             good = self._good(prepared, start.epoch)
             if good:
                 yield self._pack(good, after)
+            elif count > 1 and self.shuffle:
+                raise InputError(
+                    f"none of the {len(prepared)} pairs of a batch can be used, and the other "
+                    f"processes wait for them; the last: {self.bad[-1].reason}",
+                    code="loader_empty",
+                    item=self.bad[-1].key or None,
+                )
 
     def _order(self, epoch: int) -> list[Comparison]:
-        """Return the comparisons in the order of an epoch, some of them swapped."""
+        """Return the comparisons in the order of an epoch, some of them swapped.
+
+        Neighbours about the same two images stay neighbours: what two prompts say of them is then
+        mostly learned in one step, where what the images have in themselves cancels.
+        """
         # One stream per epoch; the numbers are mixed so that neighbouring seeds share nothing.
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
-        count = len(self.comparisons)
-        places = torch.randperm(count, generator=generator).tolist()
-        swapped = (torch.rand(count, generator=generator) < 0.5).tolist()
-        chosen = [self.comparisons[place] for place in (places if self.shuffle else range(count))]
+        runs = [
+            list(run)
+            for _, run in groupby(self.comparisons, key=lambda one: (one.image_a, one.image_b))
+        ]
+        places = torch.randperm(len(runs), generator=generator).tolist()
+        swapped = (torch.rand(len(self.comparisons), generator=generator) < 0.5).tolist()
+        shuffled = [runs[place] for place in places] if self.shuffle else runs
+        chosen = [comparison for run in shuffled for comparison in run]
         if not self.swap:
             return chosen
         return [
@@ -232,7 +258,7 @@ class PairLoader:
             if noted not in self.bad:
                 self.bad.append(noted)
         of_epoch = sum(bad.epoch == epoch for bad in self.bad)
-        if of_epoch > self.max_bad_share * len(self.comparisons):
+        if of_epoch > self.max_bad_share * len(self.comparisons) / self.share[1]:
             last = self.bad[-1]
             raise InputError(
                 f"{of_epoch} of {len(self.comparisons)} comparisons cannot be used, more than the "
@@ -243,6 +269,8 @@ class PairLoader:
         return good
 
     def _pack(self, pairs: Sequence[_Pair], after: Position) -> PairBatch:
+        # Equally long sequences lie side by side, where attention takes them in one call.
+        pairs = sorted(pairs, key=lambda pair: [len(one.input_ids) for one in pair.samples])
         comparisons = [pair.comparison for pair in pairs]
         samples = [pair.samples[side] for side in (0, 1) for pair in pairs]
         return PairBatch(

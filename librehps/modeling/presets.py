@@ -70,7 +70,7 @@ def _nano() -> Qwen3_5Config:
         "vocab_size": 512,
         "hidden_size": 128,
         "intermediate_size": 320,
-        "layer_types": ("linear_attention", "full_attention") * 2,
+        "layer_types": ("linear_attention", *("full_attention",) * 3),
     }
     return Qwen3_5Config(
         text=Qwen3_5TextConfig(
@@ -87,6 +87,7 @@ def _nano() -> Qwen3_5Config:
             mrope_section=(3, 3, 2),
             max_position_embeddings=4096,
             eos_token_id=480,
+            initializer_range=0.05,
         ),
         vision=Qwen3_5VisionConfig(
             depth=3,
@@ -95,6 +96,7 @@ def _nano() -> Qwen3_5Config:
             num_heads=3,
             out_hidden_size=128,
             num_position_embeddings=16 * 16,
+            initializer_range=0.05,
         ),
         image_token_id=492,
         video_token_id=493,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -58,12 +58,22 @@ class Measure:
         return {"loss": self.loss, "axes": {k: asdict(v) for k, v in self.axes.items()}}
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What one process found: losses and numbers of pairs by batch, and `_rows` by axis."""
+
+    losses: list[float] = field(default_factory=list[float])
+    counts: list[int] = field(default_factory=list[int])
+    rows: dict[str, list[Tensor]] = field(default_factory=dict[str, list[Tensor]])
+
+
 def measure(
     model: PreferenceModel,
     loader: PairLoader,
     objective: Objective,
     *,
     advance: Callable[[int], None] = lambda count: None,
+    gather: Callable[[_Found], list[_Found]] = lambda own: [own],
 ) -> Measure:
     """Score all comparisons of a loader and compare with what people said.
 
@@ -74,33 +84,39 @@ def measure(
         loader: The comparisons; neither shuffled nor swapped, so that the result is repeatable.
         objective: For the loss.
         advance: Called with the number of batches done since the last call.
+        gather: Returns what all processes found whose loaders share the comparisons.
 
     Raises:
         InputError: No comparison could be used (code ``loader_empty``).
     """
     training = model.training
     model.eval()
-    losses: list[float] = []
-    counts: list[int] = []
-    seen: dict[str, list[Tensor]] = {}
+    found = _Found()
     with torch.inference_mode():
         for pairs in loader.batches():
             outputs = model(pairs.batch.to(device=model.device, dtype=model.dtype))
-            losses.append(float(objective.total(objective.values(outputs, pairs), pairs)))
-            counts.append(len(pairs.keys))
+            found.losses.append(float(objective.total(objective.values(outputs, pairs), pairs)))
+            found.counts.append(len(pairs.keys))
             for output in outputs.values():
                 for axis in output.axes:
-                    seen.setdefault(axis, []).append(
+                    found.rows.setdefault(axis, []).append(
                         _rows(output, axis, pairs.target[:, pairs.axes.index(axis)])
                     )
             advance(1)
     model.train(training)
+    every = gather(found)
+    counts = [count for one in every for count in one.counts]
     if not counts:
         raise InputError("no comparison could be measured", code="loader_empty")
+    losses = [loss for one in every for loss in one.losses]
+    rows: dict[str, list[Tensor]] = {}
+    for one in every:
+        for axis, parts in one.rows.items():
+            rows.setdefault(axis, []).extend(parts)
     total = sum(loss * count for loss, count in zip(losses, counts, strict=True))
     return Measure(
         loss=total / sum(counts),
-        axes={axis: _of_axis(torch.cat(rows)) for axis, rows in seen.items()},
+        axes={axis: _of_axis(torch.cat(parts)) for axis, parts in rows.items()},
     )
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from statistics import fmean
+from typing import Any, TypeVar, cast
 
 import torch
 
 from librehps.data.hpdv3 import read_hpdv3
-from librehps.data.loader import PairBatch, PairLoader, Position
+from librehps.data.loader import BadPair, PairBatch, PairLoader, Position
 from librehps.data.records import Comparison
 from librehps.data.writing import write_lines
 from librehps.errors import ConfigError, InputError
@@ -32,6 +33,8 @@ from librehps.training.schedule import rate_share
 from librehps.training.snapshot import Progress, latest_snapshot, read_snapshot, write_snapshot
 
 __all__ = ["TrainingResult", "train"]
+
+T = TypeVar("T")
 
 _BEFORE_THE_FIRST_STEP = {"recipe.json", "bad-rows-train.jsonl", "bad-rows-validation.jsonl"}
 
@@ -71,6 +74,9 @@ def train(
     lists of bad rows and bad pairs, and two checkpoints: ``best/`` by validation loss, and
     ``last/``.
 
+    Under ``torchrun`` or ``accelerate launch`` each process learns from its share of every batch
+    and the gradients are averaged; the first one writes.
+
     Args:
         recipe: All that decides how it goes.
         out: A new or empty folder, or with ``resume`` one of a run that was stopped.
@@ -98,7 +104,7 @@ def train(
     run = _Run(recipe, out, device=device)
     if found is not None:
         run.restore(found)
-    else:
+    elif run.writes:
         write_lines(out / "recipe.json", [json.dumps(recipe.to_dict(), indent=2) + "\n"])
     return run.go(shown=progress)
 
@@ -114,7 +120,7 @@ class _Run:
     """The parts of a run, and its loop."""
 
     def __init__(self, recipe: Recipe, out: Path, *, device: torch.device | str | None) -> None:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, DistributedDataParallelKwargs
 
         self.recipe = recipe
         self.out = out
@@ -123,12 +129,16 @@ class _Run:
         self.accelerator = Accelerator(
             mixed_precision="bf16" if bf16 else "no",
             cpu=where is not None and where.type == "cpu",
+            # A loss may leave a part of the heads alone, such as the sigma of Bradley-Terry.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
-        if self.accelerator.num_processes > 1:
+        if self.accelerator.distributed_type not in ("NO", "MULTI_CPU", "MULTI_GPU"):
             raise ConfigError(
-                f"{self.accelerator.num_processes} processes: this release trains on one",
+                f"{self.accelerator.distributed_type.value}: this release trains on one device, or "
+                "on several that each hold the whole model",
                 code="run_processes",
             )
+        self.writes = self.accelerator.is_main_process
         torch.manual_seed(recipe.run.seed)
         start = Path(recipe.start)
         self.processor: Processor = load_processor(start)
@@ -148,6 +158,8 @@ class _Run:
             name: self.accelerator.prepare_optimizer(optimizer)
             for name, optimizer in build_optimizers(self.model, recipe.optimizer).items()
         }
+        #: The same weights; its backward pass averages the gradients over the processes.
+        self.shared = cast("PreferenceModel", self.accelerator.prepare_model(self.model))
         self.loader = self._loader(recipe.data.train, shuffle=True)
         self.validation = (
             None
@@ -155,6 +167,9 @@ class _Run:
             else self._loader(recipe.data.validation, shuffle=False)
         )
         self.progress = Progress()
+        self.journal: Journal | None = None
+        # Nobody begins to write before all have looked at what is in the folder.
+        self.accelerator.wait_for_everyone()
 
     def restore(self, snapshot: Path) -> None:
         """Go back to where a snapshot was made."""
@@ -164,7 +179,8 @@ class _Run:
             optimizers=self.optimizers,
             recipe=self.recipe.to_dict(),
         )
-        self.loader.bad = list(self.progress.bad)
+        if self.writes:
+            self.loader.bad = list(self.progress.bad)
 
     def go(self, *, shown: bool) -> TrainingResult:
         """Run what is left of the steps."""
@@ -172,19 +188,21 @@ class _Run:
         batches = self._batches()
         left = run.steps - self.progress.step
         stopped = left > 0 and self._out_of_patience()
-        with (
-            Journal(self.out, step=self.progress.step) as journal,
-            progress_bar("training", left, shown=shown) as advance,
-        ):
+        with ExitStack() as stack:
+            advance = stack.enter_context(
+                progress_bar("training", left, shown=shown and self.writes)
+            )
+            if self.writes:
+                self.journal = stack.enter_context(Journal(self.out, step=self.progress.step))
             if left <= 0 or stopped:
                 # The run had ended before; what its weights measure is asked for again.
                 last = self._found()
             while self.progress.step < run.steps and not stopped:
-                self._step(batches, journal)
+                self._step(batches)
                 step = self.progress.step
                 ends = step == run.steps
                 if ends or (run.evaluate_every and step % run.evaluate_every == 0):
-                    last = self._measure(journal)
+                    last = self._measure()
                     stopped = not ends and self._out_of_patience()
                 # After the measurement, so that a run that is resumed knows of it.
                 if ends or stopped or (run.save_every and step % run.save_every == 0):
@@ -197,7 +215,7 @@ class _Run:
             stopped_early=stopped,
             last=last,
             best_step=self.progress.best_step,
-            bad_pairs=len(self.loader.bad),
+            bad_pairs=len(self._bad()),
         )
 
     def _check_objective(self) -> None:
@@ -208,27 +226,20 @@ class _Run:
             outputs = {name: head(nothing) for name, head in self.model.heads.items()}
         self.objective.check(self.model.heads, outputs)
 
-    def _step(self, batches: Iterator[PairBatch], journal: Journal) -> None:
+    def _step(self, batches: Iterator[PairBatch]) -> None:
         """Do one update of the weights."""
         run, recipe = self.recipe.run, self.recipe
         began = time.perf_counter()
         share = rate_share(recipe.schedule, step=self.progress.step, steps=run.steps)
         self.model.train()
         loss_sum, pairs_done, position = 0.0, 0, self.progress.position
-        for _ in range(run.accumulate):
+        for part in range(run.accumulate):
             pairs = next(batches)
-            with self._autocast():
-                outputs = self.model(pairs.batch.to(device=self.model.device))
-            values = self.objective.values(outputs, pairs)
-            loss = self.objective.total(values, pairs)
-            if not bool(torch.isfinite(loss)):
-                raise InputError(
-                    f"the loss is {float(loss)} at step {self.progress.step + 1}, on the pairs "
-                    f"{', '.join(pairs.keys[:4])} …: lower the learning rate, or look at these",
-                    code="loss_not_finite",
-                )
-            self.accelerator.backward(loss / run.accumulate)
-            loss_sum += float(loss.detach()) / run.accumulate
+            with ExitStack() as stack:
+                if part < run.accumulate - 1:
+                    # Gradients are averaged over the processes once for each update.
+                    stack.enter_context(self.accelerator.no_sync(self.shared))
+                loss_sum += self._learn_from(pairs)
             pairs_done += len(pairs.keys)
             position = pairs.after
         # Without a limit the norm is still worth writing down.
@@ -246,17 +257,37 @@ class _Run:
             optimizer.zero_grad()
         self.progress = replace(self.progress, step=self.progress.step + 1, position=position)
         seconds = time.perf_counter() - began
-        journal.write(
+        self._note(
             "train",
-            self.progress.step,
             {
-                "loss": loss_sum,
+                "loss": fmean(self._gather(loss_sum)),
                 "rate_share": share,
                 "gradient_norm": float(norm) if norm is not None else 0.0,
                 "epoch": position.epoch,
-                "pairs_per_second": pairs_done / seconds,
+                "pairs_per_second": pairs_done * self.accelerator.num_processes / seconds,
             },
         )
+
+    def _note(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Write a line of the log; a process that does not write keeps it to itself."""
+        if self.journal is not None:
+            self.journal.write(kind, self.progress.step, values)
+
+    def _learn_from(self, pairs: PairBatch) -> float:
+        """Add a batch's gradient to the others of this update; return its share of the loss."""
+        with self._autocast():
+            outputs = self.shared(pairs.batch.to(device=self.model.device))
+        values = self.objective.values(outputs, pairs)
+        loss = self.objective.total(values, pairs)
+        if not bool(torch.isfinite(loss)):
+            raise InputError(
+                f"the loss is {float(loss)} at step {self.progress.step + 1}, on the pairs "
+                f"{', '.join(pairs.keys[:4])} …: lower the learning rate, or look at these",
+                code="loss_not_finite",
+            )
+        loss = loss / self.recipe.run.accumulate
+        self.accelerator.backward(loss)
+        return float(loss.detach())
 
     def _batches(self) -> Iterator[PairBatch]:
         """Yield batches without end, from where the run stands."""
@@ -270,13 +301,14 @@ class _Run:
                 raise InputError("no comparison can be used", code="loader_empty")
             position = Position(position.epoch + 1)
 
-    def _measure(self, journal: Journal) -> Measure | None:
+    def _measure(self) -> Measure | None:
         """Measure on the validation set, write it down, and keep the weights if they are best."""
         found = self._found()
         if found is None:
             return None
-        journal.write("validation", self.progress.step, found.to_dict())
-        draw_curves(self.out)
+        self._note("validation", found.to_dict())
+        if self.writes:
+            draw_curves(self.out)
         best = self.progress.best_value
         if best is None or found.loss < best:
             self.progress = replace(
@@ -294,32 +326,47 @@ class _Run:
         if self.validation is None:
             return None
         with self._autocast():
-            return measure(self.model, self.validation, self.objective)
+            return measure(self.model, self.validation, self.objective, gather=self._gather)
 
     def _out_of_patience(self) -> bool:
         patience = self.recipe.run.patience
         return patience > 0 and self.progress.since_best >= patience
 
     def _save(self) -> None:
-        write_snapshot(
-            self.out / "snapshots",
-            replace(self.progress, bad=tuple(self.loader.bad)),
-            model=self.model,
-            optimizers=self.optimizers,
-            recipe=self.recipe.to_dict(),
-        )
+        bad = self._bad()
+        if self.writes:
+            write_snapshot(
+                self.out / "snapshots",
+                replace(self.progress, bad=bad),
+                model=self.model,
+                optimizers=self.optimizers,
+                recipe=self.recipe.to_dict(),
+            )
 
     def _finish(self) -> None:
         self._save_model("last")
-        draw_curves(self.out)
-        write_lines(
-            self.out / "bad-pairs.jsonl",
-            (json.dumps(vars(bad)) + "\n" for bad in self.loader.bad),
-        )
+        bad = self._bad()
+        if self.writes:
+            draw_curves(self.out)
+            write_lines(self.out / "bad-pairs.jsonl", (json.dumps(vars(one)) + "\n" for one in bad))
+        self.accelerator.wait_for_everyone()
 
     def _save_model(self, name: str) -> None:
-        self.model.trained = True
-        self.model.save_pretrained(self.out / name, processor=self.processor)
+        if self.writes:
+            self.model.trained = True
+            self.model.save_pretrained(self.out / name, processor=self.processor)
+
+    def _bad(self) -> tuple[BadPair, ...]:
+        """Return the comparisons that any of the processes left out."""
+        return tuple(one for found in self._gather(tuple(self.loader.bad)) for one in found)
+
+    def _gather(self, own: T) -> list[T]:
+        """Return what all processes found, in their order."""
+        from accelerate.utils import gather_object
+
+        if self.accelerator.num_processes == 1:
+            return [own]
+        return cast("list[T]", gather_object([own]))
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.recipe.run.precision == "float32":
@@ -334,7 +381,7 @@ class _Run:
             root=None if data.root is None else Path(data.root),
             min_confidence=data.min_confidence,
             max_bad_share=data.max_bad_share,
-            bad_rows=self.out / f"bad-rows-{kind}.jsonl",
+            bad_rows=self.out / f"bad-rows-{kind}.jsonl" if self.writes else None,
         ).comparisons
         return PairLoader(
             comparisons,
@@ -346,4 +393,5 @@ class _Run:
             swap=shuffle,
             workers=data.workers,
             max_bad_share=data.max_bad_share,
+            share=(self.accelerator.process_index, self.accelerator.num_processes),
         )

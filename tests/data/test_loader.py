@@ -117,6 +117,33 @@ def test_epochs_and_seeds_have_orders_of_their_own(
     assert shown == [*range(0, 22, 2), *range(1, 22, 2)]
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_processes_share_every_batch_and_go_on_together(
+    comparisons: list[Comparison], processor: Processor, count: int
+) -> None:
+    whole = list(PairLoader(comparisons, processor, batch_pairs=2 * count, seed=3).batches())
+    parts = [
+        list(PairLoader(comparisons, processor, batch_pairs=2, seed=3, share=share).batches())
+        for share in ((index, count) for index in range(count))
+    ]
+    # All have as many batches; a rest that does not go round is the whole epoch's last.
+    assert {len(part) for part in parts} == {len(parts[0])}
+    for together, *shares in zip(whole, *parts, strict=False):
+        assert sorted(together.keys) == sorted(key for share in shares for key in share.keys)
+        assert {share.after for share in shares} == {together.after}
+    # 11 comparisons: with 2 and 5 the last batch has one pair for a single process.
+    assert len(whole) - len(parts[0]) == (11 % (2 * count) < count)
+    measured = [
+        key
+        for index in range(count)
+        for batch in PairLoader(
+            comparisons, processor, batch_pairs=2, shuffle=False, share=(index, count)
+        ).batches()
+        for key in batch.keys
+    ]
+    assert sorted(measured) == sorted(one.key for one in comparisons)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bad_image_costs_its_pair_and_no_other_takes_its_place(
     comparisons: list[Comparison], processor: Processor, tmp_path: Path, workers: int

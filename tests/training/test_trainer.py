@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -122,6 +123,40 @@ def test_accumulating_two_batches_is_a_batch_of_twice_the_size(
     losses = [read_journal(out)[0] for out in runs]
     assert losses[0]["loss"] == pytest.approx(losses[1]["loss"], rel=1e-5)
     assert losses[0]["gradient_norm"] == pytest.approx(losses[1]["gradient_norm"], rel=1e-3)
+
+
+def test_two_processes_do_what_one_does_with_twice_the_batch(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    settings["loss"] = "bradley_terry"
+    settings["run"] |= {"steps": 4, "batch_pairs": 4, "accumulate": 2, "evaluate_every": 2}
+    single, double = tmp_path / "single", tmp_path / "double"
+    result = train(recipe(tmp_path, settings), single, device="cpu")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+            *("-m", "librehps", "train", str(tmp_path / "recipe.yaml"), "--out", str(double)),
+            *("--device", "cpu", "run.batch_pairs=2"),
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("4 steps") == 1
+    assert result.last is not None
+    one, two = read_journal(single), read_journal(double)
+    assert [(row["kind"], row["step"]) for row in one] == [(r["kind"], r["step"]) for r in two]
+    for first, second in zip(one, two, strict=True):
+        if first["kind"] == "validation":
+            assert second["loss"] == pytest.approx(first["loss"], rel=1e-3)
+            assert second["axes"]["overall"]["pairs"] == result.last.axes["overall"].pairs
+        else:
+            assert second["loss"] == pytest.approx(first["loss"], rel=1e-3)
+            assert second["gradient_norm"] == pytest.approx(first["gradient_norm"], rel=1e-2)
+    assert {path.name for path in double.iterdir()} == {path.name for path in single.iterdir()}
+    assert LibreHPS.from_pretrained(double / "last").trained
 
 
 def test_checkpointing_of_gradients_changes_nothing_but_memory(

@@ -33,7 +33,7 @@ __all__ = ["FAULTS", "FAULT_AXES", "Fault", "fits", "spoil"]
 
 #: Which axis each fault hits.
 FAULTS: Mapping[str, str] = MappingProxyType(
-    dict.fromkeys(("colour", "shape", "texture", "count", "relation"), "alignment")
+    dict.fromkeys(("subject", "colour", "shape", "texture", "count", "relation"), "alignment")
     | dict.fromkeys(get_args(WarpKind), "coherence")
     | dict.fromkeys(get_args(FinishKind), "style")
 )
@@ -86,8 +86,8 @@ def fits(kind: str, scene: Scene) -> bool:
 def spoil(scene: Scene, layout: Layout, fault: Fault, rng: np.random.Generator) -> Layout:
     """Return a layout with a fault.
 
-    A fault of colour, shape or texture is in all objects of one group, and one of form in all
-    objects of the picture, so that faults of one strength are as easy to see in every scene.
+    A fault of colour, shape or texture is in all objects of one group; one of subject or of form
+    in all objects of the picture. So faults of one strength are as easy to see in every scene.
 
     Args:
         scene: What was asked for.
@@ -115,6 +115,8 @@ def spoil(scene: Scene, layout: Layout, fault: Fault, rng: np.random.Generator) 
         objects = _miscounted(scene, layout, fault.strength, rng)
     elif fault.kind == "relation":
         objects = _turned_round(layout, fault.strength)
+    elif fault.kind == "subject":
+        objects = _something_else(scene, layout, fault.strength, rng)
     else:
         objects = _mistaken(scene, layout, fault, rng)
     return replace(layout, objects=objects)
@@ -140,6 +142,29 @@ def _mistaken(
     return tuple(
         replace(placed, other=other, share=fault.strength) if placed.look == look else placed
         for placed in layout.objects
+    )
+
+
+def _something_else(
+    scene: Scene, layout: Layout, strength: float, rng: np.random.Generator
+) -> tuple[Placed, ...]:
+    """Give each group a look with a shape and a colour that were not asked for."""
+    said = [group.look for group in scene.groups]
+    choices = [
+        (shape, colour)
+        for shape in SHAPES
+        for colour in COLOURS
+        if shape not in {look.shape for look in said}
+        and colour not in {look.colour for look in said}
+        and (scene.held_out or not is_held_out(shape, colour))
+    ]
+    places = rng.choice(len(choices), size=len(said), replace=False)
+    others = {
+        look: replace(look, shape=choices[place][0], colour=choices[place][1])
+        for look, place in zip(said, places, strict=True)
+    }
+    return tuple(
+        replace(placed, other=others[placed.look], share=strength) for placed in layout.objects
     )
 
 

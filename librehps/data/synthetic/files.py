@@ -2,7 +2,7 @@
 
 ::
 
-    <folder>/world.json            seed and side, so that no other world is written over it
+    <folder>/world.json            what makes it, so that no other world is written over it
     <folder>/<split>.json          rows as HPDv3 has them, read by `read_hpdv3`
     <folder>/<split>.truth.jsonl   a line per pair: probabilities, faults, scene
     <folder>/images/<split>/…png
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def write_split(
     split: Split,
     count: int,
     *,
+    mirrored: bool = False,
     advance: Callable[[int], None] = lambda count: None,
 ) -> list[Comparison]:
     """Draw and write pairs ``0`` to ``count`` of a split.
@@ -45,6 +47,7 @@ def write_split(
         world: Source of the pairs.
         split: Which split.
         count: How many pairs, at least 1.
+        mirrored: Whether each is followed by its `World.mirror`, if it has one.
         advance: Called with the number of pairs that are done since the last call.
 
     Returns:
@@ -68,6 +71,16 @@ def write_split(
             _write_picture(path, world, picture)
         comparisons.append(comparison)
         truth.append(truth_of(pair))
+        other = world.mirror(pair) if mirrored else None
+        if other is not None:
+            comparisons.append(
+                replace(
+                    comparison_of(other, images),
+                    image_a=comparison.image_a,
+                    image_b=comparison.image_b,
+                )
+            )
+            truth.append(truth_of(other))
         advance(1)
     write_lines(folder / f"{name}.truth.jsonl", (json.dumps(row) + "\n" for row in truth))
     write_hpdv3(folder / f"{name}.json", comparisons)
@@ -120,7 +133,13 @@ def read_truth(path: Path) -> dict[str, dict[str, Any]]:
 
 def _claim(folder: Path, world: World) -> None:
     """Note whose folder it is, or refuse one that belongs to another world."""
-    mark, own = folder / "world.json", {"seed": world.seed, "side": world.side}
+    mark = folder / "world.json"
+    own = {
+        "seed": world.seed,
+        "side": world.side,
+        "faintest": world.faintest,
+        "most_objects": world.most_objects,
+    }
     if not mark.exists():
         write_lines(mark, [json.dumps(own) + "\n"])
     found = json.loads(mark.read_text("utf-8"))

@@ -8,7 +8,7 @@ known, so is the probability of every vote.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum
 from typing import Literal
 
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from librehps.data.synthetic.annotators import vote_probability
 from librehps.data.synthetic.faults import FAULT_AXES, FAULTS, Fault, fits, spoil
 from librehps.data.synthetic.layout import MIN_SIDE, Layout, lay_out
+from librehps.data.synthetic.mirror import shown_scene
 from librehps.data.synthetic.render import render
-from librehps.data.synthetic.scene import SPLITS, Scene, Split, sample_scene
+from librehps.data.synthetic.scene import MAX_OBJECTS, SPLITS, Scene, Split, sample_scene, split_of
 from librehps.data.synthetic.wording import describe
 from librehps.errors import ConfigError
 
@@ -38,7 +39,6 @@ _KINDS: dict[str, float] = {"one": 0.6, "strengths": 0.15, "two": 0.2, "none": 0
 # How often each axis is hit: a wrong picture has the most ways to be wrong.
 _AXIS_SHARES = {"alignment": 0.5, "coherence": 0.25, "style": 0.25}
 _FULL_SHARE = 0.35
-_FAINTEST = 0.08
 
 PairKind = Literal["one", "strengths", "two", "none"]
 
@@ -101,19 +101,27 @@ class World:
         side: Of the pictures, in pixels.
         held_out: Whether all scenes have a combination of shape and colour that is held out of
             training; the test split only.
+        faintest: Strength of the faintest faults. Strong ones are easier to learn from.
+        most_objects: How many objects a scene has at most. So is one object.
 
     Raises:
-        ConfigError: A negative seed or too small a side (code ``world_value``).
+        ConfigError: A negative seed, too small a side, a strength that is not in (0, 1], or no
+            object (code ``world_value``).
     """
 
     seed: int = 0
     side: int = 112
     held_out: bool = False
+    faintest: float = 0.08
+    most_objects: int = MAX_OBJECTS
 
     def __post_init__(self) -> None:
-        if self.seed < 0 or self.side < MIN_SIDE:
+        possible = self.seed >= 0 and self.side >= MIN_SIDE and self.most_objects >= 1
+        if not possible or not 0.0 < self.faintest <= 1.0:
             raise ConfigError(
-                f"a seed is at least 0 and a side at least {MIN_SIDE}: {self}", code="world_value"
+                f"a seed is at least 0, a side at least {MIN_SIDE}, the faintest strength in "
+                f"(0, 1] and the most objects at least 1: {self}",
+                code="world_value",
             )
 
     def name(self, split: Split) -> str:
@@ -145,9 +153,10 @@ class World:
         rng = np.random.default_rng([self.seed, SPLITS.index(split), number])
         while True:
             scene = sample_scene(rng, split=split, held_out=self.held_out)
-            if fault is None or fits(fault.kind, scene):
+            few = scene.num_objects <= self.most_objects
+            if few and (fault is None or fits(fault.kind, scene)):
                 break
-        faults = _draw_faults(scene, rng) if fault is None else ((fault,), ())
+        faults = _draw_faults(scene, self.faintest, rng) if fault is None else ((fault,), ())
         if rng.random() < 0.5:
             faults = faults[::-1]
         together = bool(rng.random() < 0.5) if shared is None else shared
@@ -156,26 +165,73 @@ class World:
         a, b = (
             _picture(scene, plain, wrong, rng) for plain, wrong in zip(layouts, faults, strict=True)
         )
+        return self._judged(
+            key=f"{self.name(split)}-{self.seed}-{number}",
+            scene=scene,
+            a=a,
+            b=b,
+            shared=together,
+            rng=rng,
+        )
+
+    def mirror(self, pair: SyntheticPair) -> SyntheticPair | None:
+        """Return the pair that asks for what the wrong picture of a pair shows.
+
+        Its pictures are the same. ``None`` if not exactly one picture has exactly one fault, of
+        alignment; or if what it shows is a scene of another split.
+        """
+        kinds = [tuple(fault.kind for fault in picture.faults) for picture in (pair.a, pair.b)]
+        if sorted(map(len, kinds)) != [0, 1]:
+            return None
+        wrong = pair.a if pair.a.faults else pair.b
+        (fault,) = wrong.faults
+        scene = shown_scene(pair.scene, wrong.layout, fault.kind)
+        if fault.axis != "alignment" or scene is None or split_of(scene) != split_of(pair.scene):
+            return None
+        # Where the fault is half as strong, the picture is half way to what is asked for now.
+        left = (Fault(fault.kind, 1.0 - fault.strength),) if fault.strength < 1.0 else ()
+        whole = (Fault(fault.kind),)
+        rng = np.random.default_rng([self.seed, *pair.key.encode()])
+        return self._judged(
+            key=f"{pair.key}-mirror",
+            scene=scene,
+            a=replace(pair.a, faults=left if pair.a is wrong else whole),
+            b=replace(pair.b, faults=left if pair.b is wrong else whole),
+            shared=pair.shared,
+            rng=rng,
+        )
+
+    def draw(self, picture: SyntheticPicture) -> NDArray[np.uint8]:
+        """Return the pixels of a picture, ``[side, side, 3]``, RGB."""
+        return render(picture.layout, side=self.side)
+
+    def _judged(
+        self,
+        *,
+        key: str,
+        scene: Scene,
+        a: SyntheticPicture,
+        b: SyntheticPicture,
+        shared: bool,
+        rng: np.random.Generator,
+    ) -> SyntheticPair:
+        """Let the annotators vote."""
         num_votes = int(rng.integers(_FEWEST_VOTES, _MOST_VOTES + 1))
         probabilities = {
             axis: vote_probability(a.quality(axis) - b.quality(axis), num_objects=scene.num_objects)
             for axis in AXES
         }
         return SyntheticPair(
-            key=f"{self.name(split)}-{self.seed}-{number}",
+            key=key,
             prompt=describe(scene, rng),
             scene=scene,
             a=a,
             b=b,
-            shared=together,
+            shared=shared,
             votes={axis: int(rng.binomial(num_votes, p)) for axis, p in probabilities.items()},
             num_votes=num_votes,
             probabilities=probabilities,
         )
-
-    def draw(self, picture: SyntheticPicture) -> NDArray[np.uint8]:
-        """Return the pixels of a picture, ``[side, side, 3]``, RGB."""
-        return render(picture.layout, side=self.side)
 
 
 def _picture(
@@ -187,27 +243,27 @@ def _picture(
 
 
 def _draw_faults(
-    scene: Scene, rng: np.random.Generator
+    scene: Scene, faintest: float, rng: np.random.Generator
 ) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
     """Draw what is wrong with either picture."""
     kind = str(rng.choice(list(_KINDS), p=list(_KINDS.values())))
     if kind == "none":
         return (), ()
-    first = _draw_fault(scene, rng)
+    first = _draw_fault(scene, faintest, rng)
     if kind == "one":
         return (first,), ()
     if kind == "strengths":
-        return (first,), (Fault(first.kind, _draw_strength(rng)),)
-    return (first,), (_draw_fault(scene, rng),)
+        return (first,), (Fault(first.kind, _draw_strength(faintest, rng)),)
+    return (first,), (_draw_fault(scene, faintest, rng),)
 
 
-def _draw_fault(scene: Scene, rng: np.random.Generator) -> Fault:
+def _draw_fault(scene: Scene, faintest: float, rng: np.random.Generator) -> Fault:
     axis = str(rng.choice(list(_AXIS_SHARES), p=list(_AXIS_SHARES.values())))
     kinds = [name for name, hit in FAULTS.items() if hit == axis and fits(name, scene)]
-    return Fault(kinds[int(rng.integers(len(kinds)))], _draw_strength(rng))
+    return Fault(kinds[int(rng.integers(len(kinds)))], _draw_strength(faintest, rng))
 
 
-def _draw_strength(rng: np.random.Generator) -> float:
+def _draw_strength(faintest: float, rng: np.random.Generator) -> float:
     if rng.random() < _FULL_SHARE:
         return 1.0
-    return float(rng.uniform(_FAINTEST, 1.0))
+    return float(rng.uniform(faintest, 1.0))

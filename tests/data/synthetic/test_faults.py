@@ -124,7 +124,7 @@ def test_a_wrong_relation_is_the_opposite_one_within_the_picture() -> None:
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    with pytest.raises(ConfigError, match="unknown fault 'colours'; known: colour"):
+    with pytest.raises(ConfigError, match="unknown fault 'colours'; known: subject"):
         Fault("colours")
     for strength in (0.0, -1.0, 1.1, float("nan")):
         with pytest.raises(ConfigError, match="strength"):
