@@ -85,9 +85,17 @@ class Projection(nn.Module):
         return [(child.weight, child.bias if self.has_bias else None) for child in linears]
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw fresh normal weights of standard deviation ``1 / sqrt(fan_in)``; zero biases."""
-        for weight, bias in self.layers():
-            nn.init.normal_(weight, std=1.0 / math.sqrt(weight.shape[1]), generator=generator)
+        """Draw fresh normal weights of standard deviation ``1 / sqrt(fan_in)``; zero biases.
+
+        Those of the last layer are a twentieth of that: a run then starts from even odds, and does
+        not spend its first steps on making scores smaller that mean nothing yet.
+        """
+        layers = self.layers()
+        for weight, bias in layers:
+            std = 1.0 / math.sqrt(weight.shape[1])
+            if weight is layers[-1][0]:
+                std *= 0.05
+            nn.init.normal_(weight, std=std, generator=generator)
             if bias is not None:
                 nn.init.zeros_(bias)
 

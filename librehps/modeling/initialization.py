@@ -9,6 +9,9 @@ from librehps.modeling.gated_delta_net import GatedDeltaNet, GatedRMSNorm
 from librehps.modeling.norm import ZeroCentredRMSNorm
 from librehps.modeling.vision.positions import PositionTable
 
+# Standard deviation of what every patch's hidden state has, whatever it shows.
+_FLOOR = 0.3
+
 
 @torch.no_grad()
 def initialize(model: nn.Module, *, std: float, generator: torch.Generator) -> None:
@@ -17,18 +20,32 @@ def initialize(model: nn.Module, *, std: float, generator: torch.Generator) -> N
     Matrices and tables are normal around zero, biases zero, norms the identity; the short
     convolutions are uniform within ``1 / sqrt(taps)``, and Gated DeltaNet draws its own decay.
 
+    A patch has many more numbers than a hidden state, and most of what is in it is how bright it
+    is. So the filters of patches are normal with ``1 / sqrt(numbers)``, and then shifted to answer
+    an evenly grey patch with zero; their biases, and the table of positions, are wide enough that
+    the first norm does not blow up what little is left of such a patch. Without this, all patches
+    look alike behind that norm, and a small model that starts from nothing stays blind.
+
     Args:
         model: The model, or a part of it.
         std: Standard deviation of matrices and tables.
         generator: Source of randomness, on the parameters' device.
     """
     for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Conv3d):
+        if isinstance(module, nn.Conv3d):
+            filters = module.weight
+            filters.normal_(std=filters[0].numel() ** -0.5, generator=generator)
+            filters -= filters.mean(dim=(1, 2, 3, 4), keepdim=True)
+            if module.bias is not None:
+                module.bias.normal_(std=_FLOOR, generator=generator)
+        elif isinstance(module, nn.Linear):
             module.weight.normal_(std=std, generator=generator)
             if module.bias is not None:
                 module.bias.zero_()
-        elif isinstance(module, nn.Embedding | PositionTable):
+        elif isinstance(module, nn.Embedding):
             module.weight.normal_(std=std, generator=generator)
+        elif isinstance(module, PositionTable):
+            module.weight.normal_(std=_FLOOR, generator=generator)
         elif isinstance(module, nn.Conv1d):
             bound = module.kernel_size[0] ** -0.5
             module.weight.uniform_(-bound, bound, generator=generator)

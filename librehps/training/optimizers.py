@@ -39,7 +39,15 @@ def part_of(name: str) -> str:
         return "heads"
     if name.startswith("model.visual.merger."):
         return "merger"
+    if name.startswith("model.visual.patch_embed."):
+        return "patches"
     return "vision" if name.startswith("model.visual.") else "backbone"
+
+
+def _scale(recipe: OptimizerRecipe, part: str) -> float:
+    """Return the factor of a part; patches have that of the tower unless they have their own."""
+    whole = recipe.scales.get("vision", 1.0) if part == "patches" else 1.0
+    return recipe.scales.get(part, whole)
 
 
 def parameter_groups(model: nn.Module, recipe: OptimizerRecipe) -> list[ParameterGroup]:
@@ -51,7 +59,7 @@ def parameter_groups(model: nn.Module, recipe: OptimizerRecipe) -> list[Paramete
     found: dict[tuple[str, bool, bool], list[tuple[str, nn.Parameter]]] = {}
     for name, parameter in model.named_parameters():
         part = part_of(name)
-        learns = recipe.scales.get(part, 1.0) > 0.0
+        learns = _scale(recipe, part) > 0.0
         parameter.requires_grad_(learns)
         if not learns:
             continue
@@ -68,7 +76,7 @@ def parameter_groups(model: nn.Module, recipe: OptimizerRecipe) -> list[Paramete
             parameters=tuple(parameters),
             matrices=matrices,
             decays=decays,
-            scale=recipe.scales.get(part, 1.0),
+            scale=_scale(recipe, part),
         )
         for (part, matrices, decays), parameters in sorted(
             found.items(), key=lambda item: (PARTS.index(item[0][0]), item[0][1:])

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 #: Parts of a model that may learn at rates of their own, or not at all.
-PARTS = ("vision", "merger", "backbone", "heads")
+PARTS = ("patches", "vision", "merger", "backbone", "heads")
 
 T = TypeVar("T")
 
@@ -66,7 +66,8 @@ class OptimizerRecipe:
         weight_decay: Of matrices; norms, biases and tables have none.
         betas: Of AdamW.
         clip: Largest norm of a step's gradient; 0 does not clip.
-        scales: Factors on the learning rate by part (`PARTS`); 0 freezes it.
+        scales: Factors on the learning rate by part (`PARTS`); 0 freezes it. ``patches``, the first
+            layer of the vision tower, has the factor of ``vision`` unless it is named.
     """
 
     kind: Literal["adamw", "muon"] = "adamw"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from librehps.modeling import PRESETS, Qwen3_5Backbone
@@ -30,5 +31,14 @@ def test_norms_start_as_the_identity_and_matrices_at_their_scale() -> None:
     assert (weights["language_model.layers.0.linear_attn.norm.weight"] == 1).all()
     assert (weights["visual.merger.norm.weight"] == 1).all()
     assert not weights["visual.merger.linear_fc1.bias"].any()
-    for name in ("language_model.embed_tokens.weight", "visual.patch_embed.proj.weight"):
-        assert 0.019 < weights[name].std() < 0.021
+    for name in ("language_model.embed_tokens.weight", "visual.merger.linear_fc1.weight"):
+        assert weights[name].std() == pytest.approx(0.05, rel=0.05)
+
+
+def test_a_grey_patch_gets_no_more_than_the_bias_however_bright_it_is() -> None:
+    weights = fresh(0)
+    filters = weights["visual.patch_embed.proj.weight"].flatten(1)
+    assert filters.std() * filters.shape[1] ** 0.5 == pytest.approx(1.0, rel=0.05)
+    assert filters.sum(dim=1).abs().max() < 1e-4
+    for name in ("visual.patch_embed.proj.bias", "visual.pos_embed.weight"):
+        assert 0.2 < weights[name].std() < 0.4

@@ -29,6 +29,7 @@ def test_every_parameter_is_in_one_group_and_only_matrices_decay() -> None:
 
 def test_parts_are_those_of_the_names() -> None:
     assert part_of("model.visual.merger.norm.weight") == "merger"
+    assert part_of("model.visual.patch_embed.proj.weight") == "patches"
     assert part_of("model.visual.blocks.0.attn.qkv.weight") == "vision"
     assert part_of("model.language_model.norm.weight") == "backbone"
     assert part_of("multi_axis_head.weight") == "heads"
@@ -39,6 +40,9 @@ def test_a_frozen_part_gets_no_gradient_and_all_frozen_is_refused() -> None:
     parameter_groups(model, OptimizerRecipe(scales={"vision": 0.0, "backbone": 0.0}))
     learning = {part_of(name) for name, p in model.named_parameters() if p.requires_grad}
     assert learning == {"merger", "heads"}
+    parameter_groups(model, OptimizerRecipe(scales={"vision": 0.0, "patches": 0.1}))
+    learning = {part_of(name) for name, p in model.named_parameters() if p.requires_grad}
+    assert learning == {"patches", "merger", "backbone", "heads"}
     everything = dict.fromkeys(("vision", "merger", "backbone", "heads"), 0.0)
     with pytest.raises(ConfigError, match="nothing would learn"):
         parameter_groups(model, OptimizerRecipe(scales=everything))
