@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -36,12 +38,12 @@ def initialize(model: nn.Module, *, std: float, generator: torch.Generator) -> N
             filters = module.weight
             filters.normal_(std=filters[0].numel() ** -0.5, generator=generator)
             filters -= filters.mean(dim=(1, 2, 3, 4), keepdim=True)
-            if module.bias is not None:
-                module.bias.normal_(std=_FLOOR, generator=generator)
+            if (bias := cast("nn.Parameter | None", module.bias)) is not None:
+                bias.normal_(std=_FLOOR, generator=generator)
         elif isinstance(module, nn.Linear):
             module.weight.normal_(std=std, generator=generator)
-            if module.bias is not None:
-                module.bias.zero_()
+            if (bias := cast("nn.Parameter | None", module.bias)) is not None:
+                bias.zero_()
         elif isinstance(module, nn.Embedding):
             module.weight.normal_(std=std, generator=generator)
         elif isinstance(module, PositionTable):
