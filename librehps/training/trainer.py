@@ -139,6 +139,8 @@ class _Run:
                 code="run_processes",
             )
         self.writes = self.accelerator.is_main_process
+        # Nobody begins to write before all have looked at what is in the folder.
+        self.accelerator.wait_for_everyone()
         torch.manual_seed(recipe.run.seed)
         start = Path(recipe.start)
         self.processor: Processor = load_processor(start)
@@ -168,8 +170,6 @@ class _Run:
         )
         self.progress = Progress()
         self.journal: Journal | None = None
-        # Nobody begins to write before all have looked at what is in the folder.
-        self.accelerator.wait_for_everyone()
 
     def restore(self, snapshot: Path) -> None:
         """Go back to where a snapshot was made."""
