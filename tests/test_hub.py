@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+import numpy as np
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from librehps.errors import CheckpointError, ConfigError
 from librehps.hub import find_checkpoint
+from librehps.scorer import LibreHPS
+from librehps.testing.tiny import make_tiny_checkpoint
 
 
 class Hub:
@@ -105,3 +108,26 @@ def test_nano_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     with pytest.raises(CheckpointError, match="librehps init") as caught:
         find_checkpoint("nano")
     assert caught.value.code == "nano_not_bundled"
+
+
+def test_a_scorer_is_loaded_from_what_the_hub_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_tiny_checkpoint(tmp_path / "tiny")
+    hub = Hub(tmp_path / "tiny")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    remote = LibreHPS.from_pretrained(
+        "owner/LibreHPS-4B", device="cpu", dtype="float32", revision="v1.1", local_files_only=True
+    )
+    (asked,) = hub.asked
+    assert (asked["repo_id"], asked["revision"], asked["local_files_only"]) == (
+        "owner/LibreHPS-4B",
+        "v1.1",
+        True,
+    )
+    local = LibreHPS.from_pretrained(tmp_path / "tiny", device="cpu", dtype="float32")
+    image = np.full((40, 40, 3), 128, dtype=np.uint8)
+    prompt = "grey"
+    assert remote.score_image(image=image, prompt=prompt) == local.score_image(
+        image=image, prompt=prompt
+    )

@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import numpy as np
 import pytest
 import skimage.data
@@ -373,32 +372,6 @@ def test_auto_dtype_is_the_one_of_the_device(folder: Path, monkeypatch: pytest.M
 
     scorer = LibreHPS.from_pretrained(folder, device="cpu")
     assert scorer.model.dtype == choose_dtype("auto", torch.device("cpu"))
-
-
-def test_an_id_is_downloaded_once_and_scored(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, photographs: list, scorer: LibreHPS
-) -> None:
-    asked: list[tuple[str, Any, Any]] = []
-
-    def snapshot_download(
-        repo_id: str, *, revision: Any, local_files_only: Any, allow_patterns: Any
-    ) -> str:
-        asked.append((repo_id, revision, local_files_only))
-        return str(folder)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    remote = LibreHPS.from_pretrained(
-        "owner/LibreHPS-4B",
-        device="cpu",
-        dtype="float32",
-        revision="v1.1",
-        local_files_only=True,
-    )
-    assert asked == [("owner/LibreHPS-4B", "v1.1", True)]
-    image = photographs[0]
-    assert remote.score_image(image=image, prompt=PROMPT) == scorer.score_image(
-        image=image, prompt=PROMPT
-    )
 
 
 def test_what_cannot_be_loaded_says_so(folder: Path, tmp_path: Path) -> None:

@@ -56,7 +56,10 @@ def synth(
         ),
     ] = 0.08,
     most_objects: Annotated[
-        int, typer.Option(min=1, max=4, help="Objects in a scene; so is one sooner learned.")
+        int,
+        typer.Option(
+            min=1, max=4, help="Objects in a scene; a model learns sooner where there is one."
+        ),
     ] = 4,
     mirrored: Annotated[
         bool,
@@ -115,6 +118,8 @@ def synth(
             "seed": seed,
             "side": side,
             "faintest": faintest,
+            "most_objects": most_objects,
+            "mirrored": mirrored,
         }
         write_json(document | {"pairs": written, "contact_sheet": str(out / SHEET)})
     else:

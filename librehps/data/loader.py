@@ -13,7 +13,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
-from math import ceil
 
 import torch
 
@@ -126,11 +125,15 @@ class PairLoader:
             ("batch_pairs", batch_pairs, 1),
             ("workers", workers, 0),
             ("max_bad_share", max_bad_share, 0),
-            ("share", min(index, count - 1 - index), 0),
         )
         for name, value, low in bounds:
             if not value >= low:
                 raise ConfigError(f"{name} is {value}; at least {low}", code="loader_value")
+        if not 0 <= index < count:
+            raise ConfigError(
+                f"share is {share}; the index of a process is in 0 to {count - 1}",
+                code="loader_value",
+            )
         if not comparisons:
             raise ConfigError("there are no comparisons to load", code="loader_empty")
         self.comparisons = comparisons
@@ -148,7 +151,7 @@ class PairLoader:
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return ceil(len(self.comparisons) / (self.batch_pairs * self.share[1]))
+        return len(self._groups(self.comparisons))
 
     def batches(self, start: Position | None = None) -> Iterator[PairBatch]:
         """Go through an epoch, or through what is left of it.
@@ -162,7 +165,8 @@ class PairLoader:
 
         Raises:
             InputError: More comparisons were left out than ``max_bad_share`` allows (code
-                ``data_bad_rows``).
+                ``data_bad_rows``), or none of this process's share of a batch can be used while
+                others wait for it (``loader_empty``).
             ConfigError: The position is not in the epoch (code ``loader_value``).
         """
         start = Position() if start is None else start
@@ -171,12 +175,8 @@ class PairLoader:
             raise ConfigError(
                 f"{start} is no place in an epoch of {total} comparisons", code="loader_value"
             )
-        order = self._order(start.epoch)
+        groups = self._groups(self._order(start.epoch)[start.index :])
         own, count = self.share
-        size = self.batch_pairs * count
-        groups = [order[first : first + size] for first in range(start.index, total, size)]
-        if self.shuffle and len(groups[-1]) < count:
-            groups.pop()
         index = start.index
         parts = (group[own::count] for group in groups)
         for group, prepared in zip(groups, self._prepare_ahead(parts), strict=True):
@@ -192,6 +192,13 @@ class PairLoader:
                     code="loader_empty",
                     item=self.bad[-1].key or None,
                 )
+
+    def _groups(self, order: Sequence[Comparison]) -> list[Sequence[Comparison]]:
+        """Cut an order into the batches of all processes together."""
+        count = self.share[1]
+        size = self.batch_pairs * count
+        groups = [order[first : first + size] for first in range(0, len(order), size)]
+        return groups[:-1] if self.shuffle and len(groups[-1]) < count else groups
 
     def _order(self, epoch: int) -> list[Comparison]:
         """Return the comparisons in the order of an epoch, some of them swapped.
@@ -258,10 +265,11 @@ class PairLoader:
             if noted not in self.bad:
                 self.bad.append(noted)
         of_epoch = sum(bad.epoch == epoch for bad in self.bad)
-        if of_epoch > self.max_bad_share * len(self.comparisons) / self.share[1]:
+        own = len(self.comparisons) / self.share[1]
+        if of_epoch > self.max_bad_share * own:
             last = self.bad[-1]
             raise InputError(
-                f"{of_epoch} of {len(self.comparisons)} comparisons cannot be used, more than the "
+                f"{of_epoch} of {own:g} comparisons cannot be used, more than the "
                 f"share of {self.max_bad_share:g} that is allowed; the last: {last.reason}",
                 code="data_bad_rows",
                 item=last.key or None,

@@ -18,7 +18,7 @@ from librehps.results import AxisScore
 from librehps.training.objective import Objective, pair_scores
 from librehps.typing import Tensor
 
-__all__ = ["AxisMeasure", "Measure", "measure"]
+__all__ = ["AxisMeasure", "Measure", "Observations", "measure"]
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,15 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What one process found: losses and numbers of pairs by batch, and `_rows` by axis."""
+class Observations:
+    """What one process saw, before the processes' parts are put together.
+
+    Args:
+        losses: The objective on each batch.
+        counts: Pairs in each batch.
+        rows: By axis, a tensor per batch with a row per labelled pair: difference of the means,
+            stated probability of ``a``, and target; float64, on the CPU.
+    """
 
     losses: list[float] = field(default_factory=list[float])
     counts: list[int] = field(default_factory=list[int])
@@ -73,7 +80,7 @@ def measure(
     objective: Objective,
     *,
     advance: Callable[[int], None] = lambda count: None,
-    gather: Callable[[_Found], list[_Found]] = lambda own: [own],
+    gather: Callable[[Observations], list[Observations]] = lambda own: [own],
 ) -> Measure:
     """Score all comparisons of a loader and compare with what people said.
 
@@ -91,7 +98,7 @@ def measure(
     """
     training = model.training
     model.eval()
-    found = _Found()
+    found = Observations()
     with torch.inference_mode():
         for pairs in loader.batches():
             outputs = model(pairs.batch.to(device=model.device, dtype=model.dtype))

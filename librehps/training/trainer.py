@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from statistics import fmean
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 
@@ -28,13 +28,12 @@ from librehps.training.journal import Journal, draw_curves
 from librehps.training.measure import Measure, measure
 from librehps.training.objective import Objective
 from librehps.training.optimizers import build_optimizers, set_rates
+from librehps.training.processes import gather, mean
 from librehps.training.recipe import Recipe
 from librehps.training.schedule import rate_share
 from librehps.training.snapshot import Progress, latest_snapshot, read_snapshot, write_snapshot
 
 __all__ = ["TrainingResult", "train"]
-
-T = TypeVar("T")
 
 _BEFORE_THE_FIRST_STEP = {"recipe.json", "bad-rows-train.jsonl", "bad-rows-validation.jsonl"}
 
@@ -179,8 +178,9 @@ class _Run:
             optimizers=self.optimizers,
             recipe=self.recipe.to_dict(),
         )
-        if self.writes:
-            self.loader.bad = list(self.progress.bad)
+        # Each process counts its share of them; together they are all of them again.
+        own, count = self.loader.share
+        self.loader.bad = list(self.progress.bad[own::count])
 
     def go(self, *, shown: bool) -> TrainingResult:
         """Run what is left of the steps."""
@@ -260,7 +260,7 @@ class _Run:
         self._note(
             "train",
             {
-                "loss": fmean(self._gather(loss_sum)),
+                "loss": mean(self.accelerator, loss_sum),
                 "rate_share": share,
                 "gradient_norm": float(norm) if norm is not None else 0.0,
                 "epoch": position.epoch,
@@ -326,7 +326,12 @@ class _Run:
         if self.validation is None:
             return None
         with self._autocast():
-            return measure(self.model, self.validation, self.objective, gather=self._gather)
+            return measure(
+                self.model,
+                self.validation,
+                self.objective,
+                gather=partial(gather, self.accelerator),
+            )
 
     def _out_of_patience(self) -> bool:
         patience = self.recipe.run.patience
@@ -358,15 +363,9 @@ class _Run:
 
     def _bad(self) -> tuple[BadPair, ...]:
         """Return the comparisons that any of the processes left out."""
-        return tuple(one for found in self._gather(tuple(self.loader.bad)) for one in found)
-
-    def _gather(self, own: T) -> list[T]:
-        """Return what all processes found, in their order."""
-        from accelerate.utils import gather_object
-
-        if self.accelerator.num_processes == 1:
-            return [own]
-        return cast("list[T]", gather_object([own]))
+        return tuple(
+            one for found in gather(self.accelerator, tuple(self.loader.bad)) for one in found
+        )
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.recipe.run.precision == "float32":

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from librehps.cli.main import app
 from librehps.data import read_hpdv3
+from librehps.data.synthetic.files import read_truth
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
@@ -37,6 +38,29 @@ def test_a_data_set_of_four_splits_with_a_sheet(tmp_path: Path) -> None:
         "validation",
         "test_held_out",
     ]
+
+
+def test_an_easy_world_that_is_asked_about_both_ways_round(tmp_path: Path) -> None:
+    out = tmp_path / "easy"
+    easy = ("--faintest", 0.6, "--most-objects", 1, "--mirrored")
+    code, stdout, stderr = run("--pairs", 40, "--out", out, "--side", 48, *easy, "--json")
+    assert code == 0, stderr
+    document = json.loads(stdout)
+    assert document["pairs"]["train"] > 40
+    assert (document["pairs"]["validation"], document["pairs"]["test"]) == (2, 8)
+    truth = read_truth(out / "train.truth.jsonl")
+    plain = {key: row for key, row in truth.items() if not key.endswith("-mirror")}
+    assert len(plain) == 40
+    for row in plain.values():
+        assert row["num_objects"] == 1
+        assert all(fault["strength"] >= 0.6 for fault in row["faults_a"] + row["faults_b"])
+    rows = read_hpdv3(out / "train.json", check_files=True).comparisons
+    by_key = {row.key: row for row in rows}
+    for key in truth.keys() - plain.keys():
+        mirrored, pair = by_key[key], by_key[key.removesuffix("-mirror")]
+        assert {mirrored.image_a, mirrored.image_b} == {pair.image_a, pair.image_b}
+        assert mirrored.prompt != pair.prompt
+    assert len(list((out / "images" / "train").iterdir())) == 80
 
 
 def test_another_world_and_a_file_in_the_way_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,42 @@ def test_processes_share_every_batch_and_go_on_together(
         for key in batch.keys
     ]
     assert sorted(measured) == sorted(one.key for one in comparisons)
+
+
+def test_rows_about_the_same_two_images_stay_in_one_batch(
+    comparisons: list[Comparison], processor: Processor
+) -> None:
+    twice = [
+        replace(one, key=f"{one.key}{suffix}") for one in comparisons for suffix in ("", "-mirror")
+    ]
+    loader = PairLoader(twice, processor, batch_pairs=4, seed=1)
+    seen: list[str] = []
+    for batch in loader.batches():
+        keys = set(batch.keys)
+        assert all(f"{key.removesuffix('-mirror')}-mirror" in keys for key in keys)
+        seen += batch.keys
+    assert sorted(seen) == sorted(one.key for one in twice)
+    assert seen != [one.key for one in twice]
+
+
+def test_each_process_stops_at_its_share_of_bad_images(
+    comparisons: list[Comparison], processor: Processor, tmp_path: Path
+) -> None:
+    bad = [
+        replace(one, image_a=tmp_path / "gone.png") if number % 2 == 0 and number < 4 else one
+        for number, one in enumerate(comparisons[:10])
+    ]
+
+    # Two of ten: of the first process's five they are 40 %, of the other's none.
+    def go(index: int, most: float) -> int:
+        loader = PairLoader(
+            bad, processor, batch_pairs=5, shuffle=False, share=(index, 2), max_bad_share=most
+        )
+        return sum(len(batch.keys) for batch in loader.batches())
+
+    assert (go(0, 0.4), go(1, 0.0)) == (3, 5)
+    with pytest.raises(InputError, match="of 5 comparisons"):
+        go(0, 0.3)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -46,6 +46,15 @@ def test_nonsense_is_refused(change: dict[str, object], code: str) -> None:
     assert caught.value.code == code
 
 
+def test_fresh_scores_are_near_even_odds() -> None:
+    head = Projection(hidden_size=64, out_features=3, hidden_sizes=(256,), activation="relu")
+    head.reset_parameters(torch.Generator().manual_seed(0))
+    first, last = (weight.detach() for weight, _ in head.layers())
+    assert first.std() == pytest.approx(64**-0.5, rel=0.05)
+    assert last.std() == pytest.approx(0.05 * 256**-0.5, rel=0.1)
+    assert head.project(torch.randn(50, 64)).abs().max() < 0.3
+
+
 def test_fresh_weights_depend_on_the_generator_alone() -> None:
     first, second = (Projection(hidden_size=8, out_features=2, bias=False) for _ in range(2))
     for head in (first, second):

@@ -139,6 +139,10 @@ class _Group:
             yield _Step(active, self.key_heads, None, rows, places < lengths)
 
 
+# Keys and values of a step: 16 heads with chunks of 64 x (128 + 128).
+_CPU_NUMBERS = 2**18
+
+
 def _plan(options: _Options, k: Tensor, v: Tensor) -> list[_Group]:
     """Group sequences of similar length so that a step has work for all cores, and not more."""
     key_heads = k.shape[1]
@@ -160,8 +164,6 @@ def _plan(options: _Options, k: Tensor, v: Tensor) -> list[_Group]:
     ]
 
 
-# Keys and values of a step: 16 heads with chunks of 64 x (128 + 128).
-_CPU_NUMBERS = 2**18
 # A state is kept for the backward pass every so many chunks; what lies between is run again,
 # while it is still in the cache: 2 is measured 15% faster than 8 for forward and backward together.
 _SEGMENT = 2

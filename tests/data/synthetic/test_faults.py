@@ -17,6 +17,7 @@ from librehps.data.synthetic.scene import (
     is_held_out,
     sample_scene,
 )
+from librehps.data.synthetic.world import World
 from librehps.errors import ConfigError
 
 PAIR = Scene(
@@ -121,6 +122,20 @@ def test_a_wrong_relation_is_the_opposite_one_within_the_picture() -> None:
                 assert placed.radius <= placed.y + 1e-9
                 assert placed.y + placed.radius <= 1 + 1e-9
         assert first.x > second.x
+
+
+def test_a_wrong_subject_has_nothing_that_was_asked_for() -> None:
+    for number in range(30):
+        pair = World(seed=2).pair("train", number, fault=Fault("subject", 0.7))
+        wrong = pair.a if pair.a.faults else pair.b
+        said = [group.look for group in pair.scene.groups]
+        others = [placed.other for placed in wrong.layout.objects]
+        assert {placed.share for placed in wrong.layout.objects} == {0.7}
+        for other in others:
+            assert other is not None
+            assert other.shape not in {look.shape for look in said}
+            assert other.colour not in {look.colour for look in said}
+        assert len(set(others)) == len(said)
 
 
 def test_what_makes_no_sense_is_refused() -> None:

@@ -103,6 +103,8 @@ def test_pairs_for_a_test_have_the_fault_that_is_asked_for() -> None:
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    for world in ({"seed": -1}, {"side": 20}):
+    for world in ({"seed": -1}, {"side": 20}, {"faintest": 0.0}, {"most_objects": 0}):
         with pytest.raises(ConfigError, match="at least"):
             World(**world)
+    with pytest.raises(ConfigError, match="two objects"):
+        World(most_objects=1).pair("train", 0, fault=Fault("relation"))

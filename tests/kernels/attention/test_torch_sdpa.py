@@ -97,7 +97,56 @@ def test_a_sequence_does_not_depend_on_its_neighbours() -> None:
     assert torch.equal(torch.cat(alone), packed)
 
 
-def test_each_sequence_is_one_call_of_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "full"])
+@pytest.mark.parametrize(("heads", "groups"), [(4, 2), (3, 3)])
+@pytest.mark.parametrize(
+    ("dtype", "limit"),
+    [
+        (torch.float64, "attention_sdpa_float64"),
+        (torch.float32, "attention_sdpa_float32"),
+        (torch.bfloat16, "attention_sdpa_bfloat16"),
+    ],
+    ids=str,
+)
+def test_equally_long_neighbours_share_a_call_and_nothing_else(
+    heads: int, groups: int, causal: bool, dtype: torch.dtype, limit: str
+) -> None:
+    queries, keys = (7, 7, 7, 3, 7, 2, 2), (7, 7, 7, 3, 9, 5, 5)
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((sum(queries), heads, 16), (sum(keys), groups, 16), (sum(keys), groups, 24))
+    inputs = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+    results: list[tuple[Tensor, ...]] = []
+    for function in (attention_reference, attention_sdpa):
+        own = [tensor.clone().requires_grad_() for tensor in inputs]
+        out = function(
+            *own,
+            cu_seqlens_q=bounds(queries),
+            cu_seqlens_k=bounds(keys),
+            causal=causal,
+            scale=0.3,
+        )
+        weighting = torch.linspace(-1, 1, out.numel(), dtype=dtype).view_as(out)
+        results.append((out, *torch.autograd.grad((out * weighting).sum(), own)))
+    for expected, actual in zip(*results, strict=True):
+        assert actual.dtype == dtype
+        assert relative_rms(actual, expected) <= TOLERANCES[limit].limit
+    parts = zip(
+        *(x.split(list(n)) for x, n in zip(inputs, (queries, keys, keys), strict=True)), strict=True
+    )
+    alone = [
+        attention_sdpa(
+            *part,
+            cu_seqlens_q=torch.tensor([0, len(part[0])]),
+            cu_seqlens_k=torch.tensor([0, len(part[1])]),
+            causal=causal,
+            scale=0.3,
+        )
+        for part in parts
+    ]
+    assert torch.equal(torch.cat(alone), results[1][0])
+
+
+def test_each_length_is_one_call_of_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     fused, shapes = F.scaled_dot_product_attention, list[tuple[int, ...]]()
 
     def record(query: Tensor, *args: Any, **kwargs: Any) -> Tensor:
