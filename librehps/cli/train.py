@@ -61,15 +61,22 @@ def train(
             f"training needs {', '.join(missing)}: pip install 'librehps[train]'",
             code="train_missing",
         )
+    import torch
     from accelerate import PartialState
 
     from librehps.training import read_recipe
     from librehps.training import train as run
 
     settings = read_recipe(recipe, overrides or [])
-    result = run(settings, out, resume=resume, device=device, progress=sys.stderr.isatty())
-    if not PartialState().is_main_process:
-        return  # one of several processes reports
+    try:
+        result = run(settings, out, resume=resume, device=device, progress=sys.stderr.isatty())
+        reports = PartialState().is_main_process
+    finally:
+        # Threads of a group that is still there abort the process at its end, now and then.
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    if not reports:
+        return
     if result.bad_pairs:
         note(f"{result.bad_pairs} pairs were left out; see {out / 'bad-pairs.jsonl'}")
     if as_json:

@@ -74,7 +74,8 @@ def train(
     ``last/``.
 
     Under ``torchrun`` or ``accelerate launch`` each process learns from its share of every batch
-    and the gradients are averaged; the first one writes.
+    and the gradients are averaged; the first one writes. The process group is left to the caller,
+    who destroys it at the end of the program, as the command line does.
 
     Args:
         recipe: All that decides how it goes.

@@ -17,6 +17,7 @@ accelerator = Accelerator(cpu=True)
 own = accelerator.process_index
 told = [gather(accelerator, {"process": own}), mean(accelerator, own + 1.0)]
 open(sys.argv[1] + str(own), "w").write(json.dumps(told))
+accelerator.end_training()
 """
 
 
@@ -29,9 +30,13 @@ def test_a_single_process_keeps_what_it_has() -> None:
 def test_every_process_learns_what_all_have(tmp_path: Path) -> None:
     (tmp_path / "told.py").write_text(TOLD)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    subprocess.run(
-        [*launch, str(tmp_path / "told.py"), str(tmp_path / "by-")], check=True, capture_output=True
+    done = subprocess.run(
+        [*launch, str(tmp_path / "told.py"), str(tmp_path / "by-")],
+        check=False,
+        capture_output=True,
+        text=True,
     )
+    assert done.returncode == 0, done.stderr
     for process in range(2):
         assert json.loads((tmp_path / f"by-{process}").read_text()) == [
             [{"process": 0}, {"process": 1}],

@@ -146,7 +146,9 @@ def test_equally_long_neighbours_share_a_call_and_nothing_else(
     assert torch.equal(torch.cat(alone), results[1][0])
 
 
-def test_each_length_is_one_call_of_the_fused_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_run_of_a_length_is_one_call_of_the_fused_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fused, shapes = F.scaled_dot_product_attention, list[tuple[int, ...]]()
 
     def record(query: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -154,11 +156,21 @@ def test_each_length_is_one_call_of_the_fused_kernel(monkeypatch: pytest.MonkeyP
         return fused(query, *args, **kwargs)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", record)
+    queries, keys = (*QUERIES, 1, 3, 3, 3), (*KEYS, 4, 5, 5, 3)
+    generator = torch.Generator().manual_seed(0)
     attention_sdpa(
-        *arguments(heads=4, groups=2, key_width=16, value_width=24, dtype=torch.float32),
-        cu_seqlens_q=bounds(QUERIES),
-        cu_seqlens_k=bounds(KEYS),
+        torch.randn(sum(queries), 4, 16, generator=generator),
+        torch.randn(sum(keys), 2, 16, generator=generator),
+        torch.randn(sum(keys), 2, 24, generator=generator),
+        cu_seqlens_q=bounds(queries),
+        cu_seqlens_k=bounds(keys),
         causal=True,
         scale=0.3,
     )
-    assert shapes == [(2, 2, length, 16) for length in QUERIES]
+    # Two key heads for each sequence of a run: the last of QUERIES and the one behind it are alike.
+    assert shapes == [
+        *((2, 2, length, 16) for length in QUERIES[:-1]),
+        (4, 2, 1, 16),
+        (4, 2, 3, 16),
+        (2, 2, 3, 16),
+    ]
