@@ -19,6 +19,7 @@ from typing import Any, cast
 from librehps.data.records import Comparison
 from librehps.data.writing import write_lines
 from librehps.errors import ConfigError, InputError
+from librehps.heads import AXES
 
 __all__ = ["BadRow", "HPDv3", "read_hpdv3", "write_hpdv3"]
 
@@ -266,6 +267,10 @@ def _axis_targets(value: Any) -> dict[str, float]:
     if not isinstance(value, dict):
         raise _wrong(f"axis_targets is {value!r:.100}, not an object")
     targets = cast("dict[str, Any]", value)
+    for name in targets:
+        if name not in AXES:
+            # Taken as it is, a name that is misspelt would never be learnt from, and nobody told.
+            raise _wrong(f"axis_targets names {name!r:.100}; the axes are {', '.join(AXES)}")
     return {name: _number(name, target) for name, target in targets.items()}
 
 

@@ -92,6 +92,7 @@ BAD = [
     (ROW | {"path1": "."}, "path1 is '.'"),
     (ROW | {"path1": "a\nb.jpg"}, "path1 is"),
     (ROW | {"librehps": {"axis_targets": {"style": None}}}, "style is None"),
+    (ROW | {"librehps": {"axis_targets": {"coherance": 0.5}}}, "names 'coherance'"),
 ]
 
 
