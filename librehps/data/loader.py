@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 
 import torch
 
@@ -45,7 +45,7 @@ class BadPair:
     Args:
         key: Which one.
         epoch: When.
-        reason: What was wrong with its prompt or one of its images.
+        reason: What was wrong with its prompt or one of its images, or that they are too long.
     """
 
     key: str
@@ -64,6 +64,7 @@ class PairBatch:
         axes: Names of the target's columns.
         keys: What identifies the comparisons.
         after: Where to go on after this batch.
+        max_tokens: Most tokens that are put through the model at once; ``None`` is no limit.
     """
 
     batch: Batch
@@ -72,6 +73,40 @@ class PairBatch:
     axes: tuple[str, ...]
     keys: tuple[str, ...]
     after: Position
+    max_tokens: int | None = None
+
+    def parts(self) -> list[PairBatch]:
+        """Cut the batch where it exceeds ``max_tokens``; pairs stay whole and in their order.
+
+        The pairs of a step are then still those that they would be without a limit: what depends
+        on the limit is how many times the model is called for them, and the memory of a call.
+        """
+        lengths = self.batch.cu_seqlens.diff().tolist()
+        count = len(self.keys)
+        starts, held = [0], 0
+        for pair in range(count):
+            tokens = lengths[pair] + lengths[count + pair]
+            if (
+                self.max_tokens is not None
+                and pair > starts[-1]
+                and held + tokens > self.max_tokens
+            ):
+                starts.append(pair)
+                held = 0
+            held += tokens
+        if len(starts) == 1:
+            return [self]
+        return [self._part(first, end) for first, end in pairwise([*starts, count])]
+
+    def _part(self, first: int, end: int) -> PairBatch:
+        sides = (0, len(self.keys))
+        return replace(
+            self,
+            batch=self.batch.take([side + pair for side in sides for pair in range(first, end)]),
+            target=self.target[first:end],
+            weights=self.weights[first:end],
+            keys=self.keys[first:end],
+        )
 
 
 @dataclass(frozen=True)
@@ -80,6 +115,10 @@ class _Pair:
 
     comparison: Comparison
     samples: tuple[Sample, Sample]
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(sample.num_tokens for sample in self.samples)
 
 
 class PairLoader:
@@ -96,6 +135,10 @@ class PairLoader:
             exchanged. Files put the preferred image first; so nobody can learn that.
         workers: Threads that read images ahead; 0 reads them when they are needed.
         max_bad_share: The largest share of comparisons that may be left out.
+        max_tokens: Most tokens that `PairBatch.parts` puts together; ``None`` is no limit. A pair
+            that has more by itself is left out like one with a bad image, and never cut. Which
+            pairs are in a batch does not depend on it: positions are the same with and without it,
+            and several processes go on having as many batches as each other.
         share: ``(index, count)`` where ``count`` processes go through the same comparisons: each
             batch is cut into as many, and this loader prepares one of them. What is left at the end
             of an epoch and is fewer than ``count`` is not used when shuffling, so that no process
@@ -118,6 +161,7 @@ class PairLoader:
         swap: bool = True,
         workers: int = 0,
         max_bad_share: float = 0.01,
+        max_tokens: int | None = None,
         share: tuple[int, int] = (0, 1),
     ) -> None:
         index, count = share
@@ -125,6 +169,7 @@ class PairLoader:
             ("batch_pairs", batch_pairs, 1),
             ("workers", workers, 0),
             ("max_bad_share", max_bad_share, 0),
+            ("max_tokens", 1 if max_tokens is None else max_tokens, 1),
         )
         for name, value, low in bounds:
             if not value >= low:
@@ -145,6 +190,7 @@ class PairLoader:
         self.swap = swap
         self.workers = workers
         self.max_bad_share = max_bad_share
+        self.max_tokens = max_tokens
         self.share = share
         #: Comparisons that were left out so far.
         self.bad: list[BadPair] = []
@@ -248,7 +294,15 @@ class PairLoader:
             second = self.processor.prepare(comparison.image_b, comparison.prompt).sample
         except InputError as error:
             return comparison, error
-        return _Pair(comparison, (first, second))
+        pair = _Pair(comparison, (first, second))
+        if self.max_tokens is not None and pair.num_tokens > self.max_tokens:
+            return comparison, InputError(
+                f"the pair has {pair.num_tokens} tokens, its two images and two prompts together, "
+                f"and {self.max_tokens} are allowed at once: raise the limit, or lower the pixel "
+                "budget of the checkpoint",
+                code="pair_too_long",
+            )
+        return pair
 
     def _good(
         self, prepared: list[_Pair | tuple[Comparison, InputError]], epoch: int
@@ -295,6 +349,7 @@ class PairLoader:
             axes=self.axes,
             keys=tuple(comparison.key for comparison in comparisons),
             after=after,
+            max_tokens=self.max_tokens,
         )
 
     @staticmethod

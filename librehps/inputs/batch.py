@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
 
@@ -56,6 +57,16 @@ class Sample:
     def num_tokens(self) -> int:
         """How many tokens the sequence has, image tokens included."""
         return self.input_ids.shape[0]
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Where one sequence lies in a batch, and the place of its marked token in itself."""
+
+    tokens: slice
+    images: slice
+    patches: slice
+    pooled: int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -113,31 +124,50 @@ class Batch:
         The tensors are fresh contiguous copies: nothing, not even the alignment of the memory, is
         left of the neighbours, so what is computed from them is what the sequence gives alone.
         """
+        return [self._copied([span]) for span in self._spans()]
+
+    def take(self, sequences: Sequence[int]) -> Batch:
+        """Return some of the sequences, in the order given, as a batch of fresh copies.
+
+        Raises:
+            InputError: None is asked for (code ``batch_empty``).
+        """
+        if not sequences:
+            raise InputError("a batch needs at least one sequence", code="batch_empty")
+        spans = self._spans()
+        return self._copied([spans[n] for n in sequences])
+
+    def _spans(self) -> list[_Span]:
         bounds: list[int] = self.cu_seqlens.tolist()
         pooled: list[int] = self.pooled_index.tolist()
-        patches_per_image: list[int] = self.grid_thw.prod(dim=1).tolist()
-        batches: list[Batch] = []
-        image = patch = 0
-        for n, num_images in enumerate(self.images_per_sequence):
-            start, end = bounds[n], bounds[n + 1]
-            num_patches = sum(patches_per_image[image : image + num_images])
-            patches = None
-            if self.patches is not None and num_images:
-                patches = _copy(self.patches[patch : patch + num_patches])
-            batches.append(
-                Batch(
-                    input_ids=_copy(self.input_ids[start:end]),
-                    positions=_copy(self.positions[:, start:end]),
-                    cu_seqlens=self.cu_seqlens.new_tensor([0, end - start]),
-                    patches=patches,
-                    grid_thw=_copy(self.grid_thw[image : image + num_images]),
-                    images_per_sequence=(num_images,),
-                    pooled_index=self.pooled_index.new_tensor([pooled[n] - start]),
-                )
+        images = [0, *accumulate(self.images_per_sequence)]
+        patches = [0, *accumulate(self.grid_thw.prod(dim=1).tolist())]
+        return [
+            _Span(
+                tokens=slice(bounds[n], bounds[n + 1]),
+                images=slice(images[n], images[n + 1]),
+                patches=slice(patches[images[n]], patches[images[n + 1]]),
+                pooled=pooled[n] - bounds[n],
             )
-            image += num_images
-            patch += num_patches
-        return batches
+            for n in range(self.num_sequences)
+        ]
+
+    def _copied(self, spans: Sequence[_Span]) -> Batch:
+        bounds = [0, *accumulate(span.tokens.stop - span.tokens.start for span in spans)]
+        patches = None
+        if self.patches is not None and any(span.images.start < span.images.stop for span in spans):
+            patches = _copy([self.patches[span.patches] for span in spans])
+        return Batch(
+            input_ids=_copy([self.input_ids[span.tokens] for span in spans]),
+            positions=_copy([self.positions[:, span.tokens] for span in spans], dim=1),
+            cu_seqlens=self.cu_seqlens.new_tensor(bounds),
+            patches=patches,
+            grid_thw=_copy([self.grid_thw[span.images] for span in spans]),
+            images_per_sequence=tuple(span.images.stop - span.images.start for span in spans),
+            pooled_index=self.pooled_index.new_tensor(
+                [first + span.pooled for first, span in zip(bounds, spans, strict=False)]
+            ),
+        )
 
     def to(
         self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -168,6 +198,8 @@ class Batch:
         return self.input_ids.shape[0]
 
 
-def _copy(part: Tensor) -> Tensor:
+def _copy(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
+    if len(parts) > 1:
+        return torch.cat([*parts], dim=dim)
     # clone() alone would keep the strides of the packed tensor where it can.
-    return part.clone(memory_format=torch.contiguous_format)
+    return parts[0].clone(memory_format=torch.contiguous_format)

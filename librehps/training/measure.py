@@ -100,27 +100,30 @@ def measure(
     model.eval()
     found = Observations()
     with torch.inference_mode():
-        for pairs in loader.batches():
-            outputs = model(pairs.batch.to(device=model.device, dtype=model.dtype))
-            found.losses.append(float(objective.total(objective.values(outputs, pairs), pairs)))
-            found.counts.append(len(pairs.keys))
-            for output in outputs.values():
-                for axis in output.axes:
-                    found.rows.setdefault(axis, []).append(
-                        _rows(output, axis, pairs.target[:, pairs.axes.index(axis)])
-                    )
+        for whole in loader.batches():
+            losses: list[float] = []
+            for pairs in whole.parts():
+                outputs = model(pairs.batch.to(device=model.device, dtype=model.dtype))
+                values = objective.values(outputs, pairs)
+                losses.append(float(objective.total(values, pairs, whole=whole)))
+                for output in outputs.values():
+                    for axis in output.axes:
+                        target = pairs.target[:, pairs.axes.index(axis)]
+                        found.rows.setdefault(axis, []).append(_rows(output, axis, target))
+            found.losses.append(sum(losses))
+            found.counts.append(len(whole.keys))
             advance(1)
     model.train(training)
     every = gather(found)
     counts = [count for one in every for count in one.counts]
     if not counts:
         raise InputError("no comparison could be measured", code="loader_empty")
-    losses = [loss for one in every for loss in one.losses]
+    every_loss = [loss for one in every for loss in one.losses]
     rows: dict[str, list[Tensor]] = {}
     for one in every:
         for axis, parts in one.rows.items():
             rows.setdefault(axis, []).extend(parts)
-    total = sum(loss * count for loss, count in zip(losses, counts, strict=True))
+    total = sum(loss * count for loss, count in zip(every_loss, counts, strict=True))
     return Measure(
         loss=total / sum(counts),
         axes={axis: _of_axis(torch.cat(parts)) for axis, parts in rows.items()},

@@ -15,6 +15,9 @@ from librehps.typing import Float, Tensor
 
 __all__ = ["Objective", "PairScores", "pair_scores"]
 
+# Where a whole batch has no label, no part has one, and this keeps its share at 0.
+_NO_LABELS = 1e-30
+
 
 @dataclass(frozen=True)
 class PairScores:
@@ -79,7 +82,34 @@ class Objective:
             found[name] = loss(scores.a, scores.b, target, axes=output.axes)
         return found
 
-    def total(self, values: Mapping[str, AxisValues], pairs: PairBatch) -> Float[Tensor, ""]:
-        """Return the sum over heads of the mean loss, weighted by axis and by confidence."""
+    def total(
+        self,
+        values: Mapping[str, AxisValues],
+        pairs: PairBatch,
+        *,
+        whole: PairBatch | None = None,
+    ) -> Float[Tensor, ""]:
+        """Return the sum over heads of the mean loss, weighted by axis and by confidence.
+
+        Args:
+            values: What `values` found for these pairs.
+            pairs: The pairs.
+            whole: The batch of which they are one of the ``parts()``. The totals of all parts add
+                up to that of the whole, and so do their gradients: each counts as much of the mean
+                as it has of the labels.
+        """
         means = [value.mean(pairs.weights.to(value.values.device)) for value in values.values()]
+        if whole is not None and whole is not pairs:
+            shares = (
+                self._labels(value.axes, pairs) / max(self._labels(value.axes, whole), _NO_LABELS)
+                for value in values.values()
+            )
+            means = [mean * share for mean, share in zip(means, shares, strict=True)]
         return torch.stack(means).sum()
+
+    def _labels(self, axes: tuple[str, ...], pairs: PairBatch) -> float:
+        """Return what the labels of some axes weigh together: the mean loss's divisor."""
+        columns = [pairs.axes.index(axis) for axis in axes]
+        weights = torch.tensor([self.loss.weights.get(axis, 1.0) for axis in axes])
+        labelled = ~pairs.target[:, columns].isnan()
+        return float((labelled * weights * pairs.weights[:, None]).double().sum())

@@ -1,4 +1,4 @@
-"""What the processes of a run tell each other besides gradients."""
+"""The processes of a run, and what they tell each other besides gradients."""
 
 from __future__ import annotations
 
@@ -6,12 +6,46 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 
+from librehps.errors import ConfigError
+from librehps.training.recipe import RunRecipe
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["gather", "mean"]
+__all__ = ["gather", "mean", "open_processes"]
 
 T = TypeVar("T")
+
+
+def open_processes(run: RunRecipe, device: torch.device | str | None = None) -> Accelerator:
+    """Meet the other processes that ``torchrun`` or ``accelerate launch`` began; maybe none.
+
+    Args:
+        run: For the precision.
+        device: Where to train; accelerate's choice if ``None``.
+
+    Raises:
+        ConfigError: They were begun in a way that is not supported (code ``run_processes``).
+    """
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+
+    # Where there is nothing else, accelerate must be told so, or each process would be alone.
+    cpu = not torch.accelerator.is_available()
+    if device is not None:
+        cpu = torch.device(device).type == "cpu"
+    accelerator = Accelerator(
+        mixed_precision="bf16" if run.precision == "bfloat16" else "no",
+        cpu=cpu,
+        # A loss may leave a part of the heads alone, such as the sigma of Bradley-Terry.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    if accelerator.distributed_type not in ("NO", "MULTI_CPU", "MULTI_GPU"):
+        raise ConfigError(
+            f"{accelerator.distributed_type.value}: this release trains on one device, or on "
+            "several that each hold the whole model",
+            code="run_processes",
+        )
+    return accelerator
 
 
 def gather(accelerator: Accelerator, own: T) -> list[T]:

@@ -103,6 +103,9 @@ class RunRecipe:
     Args:
         steps: Updates of the weights.
         batch_pairs: Comparisons in a batch, on each process.
+        batch_tokens: Most tokens that go through the model at once, on each process: a batch that
+            has more is computed in parts, and gives the gradient that it gives as a whole. A pair
+            that has more by itself is a bad pair. ``None`` is no limit.
         accumulate: Batches to an update.
         seed: Of the order, the swaps and dropout.
         precision: ``float32``, or ``bfloat16`` for autocast over float32 weights.
@@ -114,6 +117,7 @@ class RunRecipe:
 
     steps: int
     batch_pairs: int = 32
+    batch_tokens: int | None = None
     accumulate: int = 1
     seed: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -150,6 +154,7 @@ class Recipe:
         least: tuple[tuple[str, float, float], ...] = (
             ("run.steps", run.steps, 1),
             ("run.batch_pairs", run.batch_pairs, 1),
+            ("run.batch_tokens", 1 if run.batch_tokens is None else run.batch_tokens, 1),
             ("run.accumulate", run.accumulate, 1),
             ("run.seed", run.seed, 0),
             ("run.evaluate_every", run.evaluate_every, 0),

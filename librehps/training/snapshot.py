@@ -121,7 +121,7 @@ def read_snapshot(
         state = json.loads((place / "state.json").read_text("utf-8"))
         weights = load_file(place / "model.safetensors")
         tensors = load_file(place / "optimizer.safetensors")
-        then, now = state["recipe"], json.loads(json.dumps(recipe))
+        then, now = _said(state["recipe"]), _said(json.loads(json.dumps(recipe)))
         numbers, told = state["numbers"], state["progress"]
         bad = tuple(BadPair(**one) for one in told["bad"])
         progress = Progress(**(told | {"position": Position(**told["position"]), "bad": bad}))
@@ -149,6 +149,15 @@ def read_snapshot(
             f"does not fit the model: {error}", code="snapshot_damaged", item=str(place)
         ) from error
     return progress
+
+
+def _said(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe without what is off: an earlier release did not write later options."""
+    return {
+        key: _said(value) if isinstance(value, dict) else value
+        for key, value in recipe.items()
+        if value is not None
+    }
 
 
 def _nested(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,18 +20,14 @@ from librehps.data.records import Comparison
 from librehps.data.writing import write_lines
 from librehps.errors import ConfigError, InputError
 from librehps.inputs.processor import Processor
-from librehps.losses import AxisLoss, build_loss
-from librehps.model import PreferenceModel
 from librehps.modeling import Qwen3_5Backbone
 from librehps.processing import load_processor
 from librehps.progress import progress_bar
 from librehps.training.journal import Journal, draw_curves
+from librehps.training.learner import Learner
 from librehps.training.measure import Measure, measure
-from librehps.training.objective import Objective
-from librehps.training.optimizers import build_optimizers, set_rates
-from librehps.training.processes import gather, mean
+from librehps.training.processes import gather, mean, open_processes
 from librehps.training.recipe import Recipe
-from librehps.training.schedule import rate_share
 from librehps.training.snapshot import Progress, latest_snapshot, read_snapshot, write_snapshot
 
 __all__ = ["TrainingResult", "train"]
@@ -120,48 +117,18 @@ class _Run:
     """The parts of a run, and its loop."""
 
     def __init__(self, recipe: Recipe, out: Path, *, device: torch.device | str | None) -> None:
-        from accelerate import Accelerator, DistributedDataParallelKwargs
-
         self.recipe = recipe
         self.out = out
-        bf16 = recipe.run.precision == "bfloat16"
-        where = torch.device(device) if device is not None else None
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if bf16 else "no",
-            cpu=where is not None and where.type == "cpu",
-            # A loss may leave a part of the heads alone, such as the sigma of Bradley-Terry.
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-        )
-        if self.accelerator.distributed_type not in ("NO", "MULTI_CPU", "MULTI_GPU"):
-            raise ConfigError(
-                f"{self.accelerator.distributed_type.value}: this release trains on one device, or "
-                "on several that each hold the whole model",
-                code="run_processes",
-            )
+        self.accelerator = open_processes(recipe.run, device)
         self.writes = self.accelerator.is_main_process
         # Nobody begins to write before all have looked at what is in the folder.
         self.accelerator.wait_for_everyone()
         torch.manual_seed(recipe.run.seed)
-        start = Path(recipe.start)
-        self.processor: Processor = load_processor(start)
-        self.model = PreferenceModel.from_pretrained(
-            start, dtype=torch.float32, device=self.accelerator.device
-        )
-        # What is mapped from the checkpoint's file must not be written to.
-        for parameter in self.model.parameters():
-            parameter.data = parameter.data.clone()
-        if recipe.run.gradient_checkpointing:
-            cast("Qwen3_5Backbone", self.model.model).gradient_checkpointing = True
-        self.objective = Objective(
-            AxisLoss(build_loss(recipe.loss), weights=dict(recipe.axis_weights))
-        )
+        self.processor: Processor = load_processor(Path(recipe.start))
+        self.learner = Learner(recipe, self.accelerator)
+        self.model = self.learner.model
+        self.objective = self.learner.objective
         self._check_objective()
-        self.optimizers = {
-            name: self.accelerator.prepare_optimizer(optimizer)
-            for name, optimizer in build_optimizers(self.model, recipe.optimizer).items()
-        }
-        #: The same weights; its backward pass averages the gradients over the processes.
-        self.shared = cast("PreferenceModel", self.accelerator.prepare_model(self.model))
         self.loader = self._loader(recipe.data.train, shuffle=True)
         self.validation = (
             None
@@ -176,7 +143,7 @@ class _Run:
         self.progress = read_snapshot(
             snapshot,
             model=self.model,
-            optimizers=self.optimizers,
+            optimizers=self.learner.optimizers,
             recipe=self.recipe.to_dict(),
         )
         # Each process counts its share of them; together they are all of them again.
@@ -229,43 +196,22 @@ class _Run:
 
     def _step(self, batches: Iterator[PairBatch]) -> None:
         """Do one update of the weights."""
-        run, recipe = self.recipe.run, self.recipe
         began = time.perf_counter()
-        share = rate_share(recipe.schedule, step=self.progress.step, steps=run.steps)
-        self.model.train()
-        loss_sum, pairs_done, position = 0.0, 0, self.progress.position
-        for part in range(run.accumulate):
-            pairs = next(batches)
-            with ExitStack() as stack:
-                if part < run.accumulate - 1:
-                    # Gradients are averaged over the processes once for each update.
-                    stack.enter_context(self.accelerator.no_sync(self.shared))
-                loss_sum += self._learn_from(pairs)
-            pairs_done += len(pairs.keys)
-            position = pairs.after
-        # Without a limit the norm is still worth writing down.
-        limit = recipe.optimizer.clip or float("inf")
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
-        if norm is not None and not bool(torch.isfinite(torch.as_tensor(norm))):
-            raise InputError(
-                f"the gradient's norm is {float(norm)} at step {self.progress.step + 1}: "
-                "lower the learning rate; the weights are those of the last snapshot",
-                code="loss_not_finite",
-            )
-        for optimizer in self.optimizers.values():
-            set_rates(optimizer, share)
-            optimizer.step()
-            optimizer.zero_grad()
-        self.progress = replace(self.progress, step=self.progress.step + 1, position=position)
+        update = self.learner.update(
+            islice(batches, self.recipe.run.accumulate), step=self.progress.step
+        )
+        self.progress = replace(
+            self.progress, step=self.progress.step + 1, position=update.position
+        )
         seconds = time.perf_counter() - began
         self._note(
             "train",
             {
-                "loss": mean(self.accelerator, loss_sum),
-                "rate_share": share,
-                "gradient_norm": float(norm) if norm is not None else 0.0,
-                "epoch": position.epoch,
-                "pairs_per_second": pairs_done * self.accelerator.num_processes / seconds,
+                "loss": mean(self.accelerator, update.loss),
+                "rate_share": update.rate_share,
+                "gradient_norm": update.gradient_norm,
+                "epoch": update.position.epoch,
+                "pairs_per_second": update.pairs * self.accelerator.num_processes / seconds,
             },
         )
 
@@ -273,22 +219,6 @@ class _Run:
         """Write a line of the log; a process that does not write keeps it to itself."""
         if self.journal is not None:
             self.journal.write(kind, self.progress.step, values)
-
-    def _learn_from(self, pairs: PairBatch) -> float:
-        """Add a batch's gradient to the others of this update; return its share of the loss."""
-        with self._autocast():
-            outputs = self.shared(pairs.batch.to(device=self.model.device))
-        values = self.objective.values(outputs, pairs)
-        loss = self.objective.total(values, pairs)
-        if not bool(torch.isfinite(loss)):
-            raise InputError(
-                f"the loss is {float(loss)} at step {self.progress.step + 1}, on the pairs "
-                f"{', '.join(pairs.keys[:4])} …: lower the learning rate, or look at these",
-                code="loss_not_finite",
-            )
-        loss = loss / self.recipe.run.accumulate
-        self.accelerator.backward(loss)
-        return float(loss.detach())
 
     def _batches(self) -> Iterator[PairBatch]:
         """Yield batches without end, from where the run stands."""
@@ -326,7 +256,7 @@ class _Run:
     def _found(self) -> Measure | None:
         if self.validation is None:
             return None
-        with self._autocast():
+        with self.learner.autocast():
             return measure(
                 self.model,
                 self.validation,
@@ -345,7 +275,7 @@ class _Run:
                 self.out / "snapshots",
                 replace(self.progress, bad=bad),
                 model=self.model,
-                optimizers=self.optimizers,
+                optimizers=self.learner.optimizers,
                 recipe=self.recipe.to_dict(),
             )
 
@@ -368,11 +298,6 @@ class _Run:
             one for found in gather(self.accelerator, tuple(self.loader.bad)) for one in found
         )
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.recipe.run.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.model.device.type, dtype=torch.bfloat16)
-
     def _loader(self, file: str, *, shuffle: bool) -> PairLoader:
         data, run = self.recipe.data, self.recipe.run
         kind = "train" if shuffle else "validation"
@@ -393,5 +318,6 @@ class _Run:
             swap=shuffle,
             workers=data.workers,
             max_bad_share=data.max_bad_share,
+            max_tokens=run.batch_tokens,
             share=(self.accelerator.process_index, self.accelerator.num_processes),
         )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def same(left: PairBatch, right: PairBatch) -> bool:
         and left.after == right.after
         and torch.equal(left.batch.input_ids, right.batch.input_ids)
         and torch.equal(left.batch.patches, right.batch.patches)
-        and torch.equal(left.target, right.target)
+        and torch.equal(left.target.nan_to_num(-1.0), right.target.nan_to_num(-1.0))
     )
 
 
@@ -209,6 +210,69 @@ def test_a_bad_image_costs_its_pair_and_no_other_takes_its_place(
     assert (caught.value.code, caught.value.item) == ("data_bad_rows", "bad")
 
 
+def tokens(batch: PairBatch) -> int:
+    return batch.batch.num_tokens
+
+
+@pytest.mark.parametrize("share", [(0, 1), (1, 2)])
+def test_parts_hold_no_more_tokens_than_are_allowed_and_together_are_the_batch(
+    comparisons: list[Comparison], processor: Processor, share: tuple[int, int]
+) -> None:
+    # Prompts of other lengths, so that parts have other numbers of pairs.
+    mixed = [
+        replace(one, prompt=one.prompt + " and more of it" * (number % 3))
+        for number, one in enumerate(comparisons)
+    ]
+    free = PairLoader(mixed, processor, batch_pairs=4, axes=AXES, seed=3, share=share)
+    longest = max(2 * processor.prepare(one.image_a, one.prompt).sample.num_tokens for one in mixed)
+    capped = PairLoader(
+        mixed, processor, batch_pairs=4, axes=AXES, seed=3, share=share, max_tokens=2 * longest
+    )
+    cut = 0
+    for whole, same_pairs in zip(free.batches(), capped.batches(), strict=True):
+        assert same(whole, same_pairs)
+        assert whole.parts() == [whole]
+        parts = same_pairs.parts()
+        cut += len(parts) > 1
+        assert all(tokens(part) <= 2 * longest for part in parts)
+        # As few as that allows: a part that could have taken the next one's first pair would have.
+        for part, following in pairwise(parts):
+            first = following.batch.take([0, len(following.keys)])
+            assert tokens(part) + first.num_tokens > 2 * longest
+        assert tuple(key for part in parts for key in part.keys) == whole.keys
+        assert [grey for part in parts for grey in greys(part)[: len(part.keys)]] == greys(whole)[
+            : len(whole.keys)
+        ]
+        assert [grey for part in parts for grey in greys(part)[len(part.keys) :]] == greys(whole)[
+            len(whole.keys) :
+        ]
+        torch.testing.assert_close(
+            torch.cat([part.target for part in parts]), whole.target, equal_nan=True
+        )
+        assert torch.equal(torch.cat([part.weights for part in parts]), whole.weights)
+        assert {part.after for part in parts} == {whole.after}
+    assert cut
+
+
+def test_a_pair_that_is_too_long_is_left_out_and_never_cut(
+    comparisons: list[Comparison], processor: Processor
+) -> None:
+    long = replace(comparisons[0], prompt="word " * 40, key="long")
+    usual = 2 * processor.prepare(long.image_a, comparisons[10].prompt).sample.num_tokens
+    loader = PairLoader(
+        [long, *comparisons], processor, batch_pairs=4, max_tokens=usual, max_bad_share=0.1
+    )
+    keys = [key for batch in loader.batches() for key in batch.keys]
+    assert sorted(keys, key=int) == [str(number) for number in range(11)]
+    (bad,) = loader.bad
+    assert bad.key == "long"
+    assert f"and {usual} are allowed at once" in bad.reason
+    strict = PairLoader(comparisons, processor, batch_pairs=4, max_tokens=usual // 2)
+    with pytest.raises(InputError, match="allowed at once") as caught:
+        list(strict.batches())
+    assert caught.value.code == "data_bad_rows"
+
+
 def test_leaving_early_stops_the_workers(
     comparisons: list[Comparison], processor: Processor
 ) -> None:
@@ -223,6 +287,7 @@ def test_what_makes_no_sense_is_refused(
     for options in (
         {"batch_pairs": 0},
         {"batch_pairs": 1, "workers": -1},
+        {"batch_pairs": 1, "max_tokens": 0},
         {"batch_pairs": 1, "max_bad_share": float("nan")},
     ):
         with pytest.raises(ConfigError) as caught:

@@ -55,6 +55,14 @@ def test_split_gives_what_each_sequence_packs_to_alone(sequence):
         assert_same(part, Batch.pack([sample]))
 
 
+@given(st.lists(samples, min_size=1, max_size=5), st.data())
+def test_what_is_taken_out_is_what_these_sequences_pack_to(sequence, data):
+    places = st.lists(st.integers(0, len(sequence) - 1), min_size=1, max_size=4)
+    chosen = data.draw(places)
+    taken = Batch.pack(sequence).take(chosen)
+    assert_same(taken, Batch.pack([sequence[n] for n in chosen]))
+
+
 @given(st.lists(samples, min_size=1, max_size=5))
 def test_packing_keeps_every_part_in_order(sequence):
     batch = Batch.pack(sequence)
@@ -111,6 +119,9 @@ def test_to_changes_the_type_of_the_patches_only():
 def test_an_empty_batch_is_refused():
     with pytest.raises(InputError) as caught:
         Batch.pack([])
+    assert caught.value.code == "batch_empty"
+    with pytest.raises(InputError) as caught:
+        Batch.pack([make_sample()]).take([])
     assert caught.value.code == "batch_empty"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,47 @@ def test_the_total_is_the_sum_over_heads_of_means_over_axes(pairs: PairBatch) ->
         weighted = sum(w * loss for w, loss in zip(weights, losses, strict=True))
         expected.append(weighted / (5 * sum(weights)))
     assert float(total) == pytest.approx(float(sum(expected)), rel=1e-5)
+
+
+def test_the_totals_of_parts_add_up_to_that_of_the_whole(place: Path) -> None:
+    found = read_hpdv3(place / "train.json").comparisons
+    # Some labels are missing and some pairs count less, so that parts have other divisors.
+    uneven = [
+        replace(
+            one, confidence=0.1 + number / 10, axis_targets={"style": 0.8} if number % 3 else {}
+        )
+        for number, one in enumerate(found)
+    ]
+    loader = PairLoader(uneven, tiny_processor(), batch_pairs=7, axes=AXES, max_tokens=1000)
+    whole = next(loader.batches())
+    parts = whole.parts()
+    assert len({len(part.keys) for part in parts}) > 1
+    objective = Objective(AxisLoss(BradleyTerry(), weights={"style": 3.0}))
+    wide = torch.randn(14, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+
+    def total(pairs: PairBatch, first: int) -> torch.Tensor:
+        rows = [side + first + n for side in (0, 7) for n in range(len(pairs.keys))]
+        output = HeadOutput(mean=wide[rows], sigma=None, axes=AXES)
+        lone = HeadOutput(mean=wide[rows, :1], sigma=None, axes=("overall",))
+        values = objective.values({"multi_axis": output, "scalar": lone}, pairs)
+        return objective.total(values, pairs, whole=whole)
+
+    firsts = [sum(len(part.keys) for part in parts[:number]) for number in range(len(parts))]
+    at_once, added = (
+        total(whole, 0),
+        torch.stack([total(part, first) for part, first in zip(parts, firsts, strict=True)]).sum(),
+    )
+    assert float(added) == pytest.approx(float(at_once), rel=1e-6)
+    (one,), (other,) = torch.autograd.grad(at_once, wide), torch.autograd.grad(added, wide)
+    torch.testing.assert_close(other, one)
+
+
+def test_parts_without_any_label_add_nothing(pairs: PairBatch) -> None:
+    nothing = replace(pairs, target=torch.full_like(pairs.target, float("nan")))
+    part = replace(nothing, keys=nothing.keys[:])
+    objective = Objective(AxisLoss(BradleyTerry()))
+    values = objective.values(outputs(pairs), nothing)
+    assert float(objective.total(values, part, whole=nothing)) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 
-from librehps.training.processes import gather, mean
+from librehps.errors import ConfigError
+from librehps.training.processes import gather, mean, open_processes
+from librehps.training.recipe import RunRecipe
 
 TOLD = """
 import json, sys
@@ -25,6 +29,13 @@ def test_a_single_process_keeps_what_it_has() -> None:
     accelerator = Accelerator(cpu=True)
     assert gather(accelerator, "own") == ["own"]
     assert mean(accelerator, 0.1) == 0.1
+
+
+def test_weights_that_are_cut_over_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType.DEEPSPEED)
+    with pytest.raises(ConfigError, match="DEEPSPEED") as caught:
+        open_processes(RunRecipe(steps=1), "cpu")
+    assert caught.value.code == "run_processes"
 
 
 def test_every_process_learns_what_all_have(tmp_path: Path) -> None:

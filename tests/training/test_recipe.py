@@ -55,6 +55,7 @@ def test_overrides_reach_inside_and_are_yaml(tmp_path: Path) -> None:
         (["optimizer.scales.visoin=1"], "recipe_key", "did you mean 'vision'"),
         (["run.steps=true"], "recipe_value", "run.steps cannot be True"),
         (["run.steps=1.5"], "recipe_value", "run.steps cannot be 1.5"),
+        (["run.batch_tokens=0"], "recipe_value", "run.batch_tokens is 0; at least 1"),
         (["run.steps=0"], "recipe_value", "run.steps is 0; at least 1"),
         (["optimizer.learning_rate=.nan"], "recipe_value", "learning_rate is nan"),
         (["optimizer.betas=[0.9]"], "recipe_value", "betas holds 2 values"),

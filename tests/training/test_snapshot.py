@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from librehps.data.loader import BadPair, Position
 from librehps.errors import CheckpointError
 from librehps.training.snapshot import Progress, latest_snapshot, read_snapshot, write_snapshot
 
-RECIPE = {"run": {"steps": 3, "betas": (0.9, 0.98)}}
+RECIPE: dict[str, Any] = {"run": {"steps": 3, "betas": (0.9, 0.98)}}
 PROGRESS = Progress(
     step=7,
     position=Position(1, 12),
@@ -74,6 +75,16 @@ def test_only_whole_ones_count_and_the_last_two_stay(tmp_path: Path) -> None:
     latest = latest_snapshot(tmp_path)
     assert latest is not None
     assert latest.name == "step-00000030"
+
+
+def test_an_option_that_is_off_may_be_missing_in_an_older_snapshot(tmp_path: Path) -> None:
+    place = save(tmp_path)
+    model, optimizers = trained()
+    later: dict[str, Any] = {"run": RECIPE["run"] | {"batch_tokens": None}, "lora": None}
+    assert read_snapshot(place, model=model, optimizers=optimizers, recipe=later) == PROGRESS
+    later["run"]["batch_tokens"] = 100
+    with pytest.raises(CheckpointError, match="another run"):
+        read_snapshot(place, model=model, optimizers=optimizers, recipe=later)
 
 
 def test_another_recipe_and_a_damaged_file_are_refused(tmp_path: Path) -> None:

@@ -125,18 +125,42 @@ def test_accumulating_two_batches_is_a_batch_of_twice_the_size(
     assert losses[0]["gradient_norm"] == pytest.approx(losses[1]["gradient_norm"], rel=1e-3)
 
 
+def test_a_limit_on_tokens_changes_the_memory_and_not_the_run(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    settings["loss"] = "bradley_terry"
+    runs = (tmp_path / "free", tmp_path / "limited")
+    for out, limit in zip(runs, ("null", "1000"), strict=True):
+        train(recipe(tmp_path, settings, f"run.batch_tokens={limit}"), out, device="cpu")
+    free, limited = (read_journal(out) for out in runs)
+    assert [(row["kind"], row["step"]) for row in free] == [
+        (row["kind"], row["step"]) for row in limited
+    ]
+    for one, other in zip(free, limited, strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-3)
+        if one["kind"] == "validation":
+            assert other["axes"]["overall"]["pairs"] == one["axes"]["overall"]["pairs"]
+    too_low = recipe(tmp_path, settings, "run.batch_tokens=20")
+    with pytest.raises(InputError, match="and 20 are allowed at once"):
+        train(too_low, tmp_path / "low", device="cpu")
+
+
 def test_two_processes_do_what_one_does_with_twice_the_batch(
     tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     settings["loss"] = "bradley_terry"
     settings["run"] |= {"steps": 4, "batch_pairs": 4, "accumulate": 2, "evaluate_every": 2}
+    # Each process cuts its own pairs into as many parts as they need.
+    settings["run"] |= {"batch_tokens": 400}
     single, double = tmp_path / "single", tmp_path / "double"
     result = train(recipe(tmp_path, settings), single, device="cpu")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
             *("-m", "librehps", "train", str(tmp_path / "recipe.yaml"), "--out", str(double)),
-            *("--device", "cpu", "run.batch_pairs=2"),
+            # Where there is nothing but CPUs, nobody need say so.
+            *(("--device", "cpu") if torch.accelerator.is_available() else ()),
+            "run.batch_pairs=2",
         ],
         capture_output=True,
         text=True,
@@ -174,12 +198,10 @@ def test_checkpointing_of_gradients_changes_nothing_but_memory(
 def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change(
     tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from accelerate import Accelerator
-
-    def infinite(self: Accelerator, *arguments: object) -> torch.Tensor:
+    def infinite(*arguments: object) -> torch.Tensor:
         return torch.tensor(float("inf"))
 
-    monkeypatch.setattr(Accelerator, "clip_grad_norm_", infinite)
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", infinite)
     with pytest.raises(InputError, match="norm is inf at step 1"):
         train(recipe(tmp_path, settings), tmp_path / "run", device="cpu")
     assert not (tmp_path / "run" / "last").exists()

@@ -1,0 +1,142 @@
+"""What learns in a run, and one update of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from librehps.data.loader import PairBatch, Position
+from librehps.errors import InputError
+from librehps.losses import AxisLoss, build_loss
+from librehps.model import PreferenceModel
+from librehps.modeling import Qwen3_5Backbone
+from librehps.training.objective import Objective
+from librehps.training.optimizers import build_optimizers, set_rates
+from librehps.training.recipe import Recipe
+from librehps.training.schedule import rate_share
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Learner", "Update"]
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one update was.
+
+    Args:
+        loss: This process's share of the loss, in nats.
+        rate_share: The learning rate, in shares of the full one.
+        gradient_norm: Norm of the whole gradient before it was clipped.
+        pairs: Pairs of this process.
+        position: Where the loader goes on.
+    """
+
+    loss: float
+    rate_share: float
+    gradient_norm: float
+    pairs: int
+    position: Position
+
+
+class Learner:
+    """A model with its loss and its optimisers.
+
+    Args:
+        recipe: Where the weights start, and how they follow their gradients.
+        accelerator: The processes that learn together.
+
+    Raises:
+        CheckpointError: The start cannot be loaded; see `PreferenceModel.from_pretrained`.
+        ConfigError: The recipe asks for what cannot be.
+    """
+
+    def __init__(self, recipe: Recipe, accelerator: Accelerator) -> None:
+        self._recipe = recipe
+        self._accelerator = accelerator
+        self.model = PreferenceModel.from_pretrained(
+            Path(recipe.start), dtype=torch.float32, device=accelerator.device
+        )
+        # What is mapped from the checkpoint's file must not be written to.
+        for parameter in self.model.parameters():
+            parameter.data = parameter.data.clone()
+        if recipe.run.gradient_checkpointing:
+            cast("Qwen3_5Backbone", self.model.model).gradient_checkpointing = True
+        self.objective = Objective(
+            AxisLoss(build_loss(recipe.loss), weights=dict(recipe.axis_weights))
+        )
+        self.optimizers = build_optimizers(self.model, recipe.optimizer)
+        #: The same weights; its backward pass averages the gradients over the processes.
+        self._shared = cast("PreferenceModel", accelerator.prepare_model(self.model))
+
+    def update(self, batches: Iterable[PairBatch], *, step: int) -> Update:
+        """Do one update of the weights.
+
+        Args:
+            batches: As many as the recipe accumulates.
+            step: Updates that are done.
+
+        Raises:
+            InputError: The loss or its gradient is not finite (code ``loss_not_finite``); the
+                weights have not changed then.
+        """
+        run = self._recipe.run
+        share = rate_share(self._recipe.schedule, step=step, steps=run.steps)
+        self.model.train()
+        loss, pairs, position = 0.0, 0, Position()
+        for number, whole in enumerate(batches, start=1):
+            parts = whole.parts()
+            for part in parts:
+                last = number == run.accumulate and part is parts[-1]
+                # Gradients are averaged over the processes once for each update; so it does not
+                # matter that one process may have more parts than another.
+                with nullcontext() if last else self._accelerator.no_sync(self._shared):
+                    loss += self._learn_from(part, whole, step=step)
+            pairs += len(whole.keys)
+            position = whole.after
+        norm = self._clipped()
+        if not norm < float("inf"):
+            raise InputError(
+                f"the gradient's norm is {norm} at step {step + 1}: "
+                "lower the learning rate; the weights are those of the last snapshot",
+                code="loss_not_finite",
+            )
+        for optimizer in self.optimizers.values():
+            set_rates(optimizer, share)
+            optimizer.step()
+            optimizer.zero_grad()
+        return Update(loss, share, norm, pairs, position)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context in which the model computes in the recipe's precision."""
+        if self._recipe.run.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.model.device.type, dtype=torch.bfloat16)
+
+    def _learn_from(self, pairs: PairBatch, whole: PairBatch, *, step: int) -> float:
+        """Add the gradient of a part of a batch to the others; return its share of the loss."""
+        with self.autocast():
+            outputs = self._shared(pairs.batch.to(device=self.model.device))
+        values = self.objective.values(outputs, pairs)
+        loss = self.objective.total(values, pairs, whole=whole)
+        if not bool(torch.isfinite(loss)):
+            raise InputError(
+                f"the loss is {float(loss.detach())} at step {step + 1}, on the pairs "
+                f"{', '.join(pairs.keys[:4])} …: lower the learning rate, or look at these",
+                code="loss_not_finite",
+            )
+        loss = loss / self._recipe.run.accumulate
+        self._accelerator.backward(loss)
+        return float(loss.detach())
+
+    def _clipped(self) -> float:
+        """Clip the gradient and return what its norm was."""
+        # Without a limit the norm is still worth writing down.
+        limit = self._recipe.optimizer.clip or float("inf")
+        return float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from accelerate import Accelerator
+
+from librehps.data import PairBatch, PairLoader, read_hpdv3
+from librehps.errors import InputError
+from librehps.inputs.batch import Batch
+from librehps.processing import load_processor
+from librehps.training.learner import Learner
+from librehps.training.recipe import read_recipe
+
+
+@pytest.fixture
+def learner(tmp_path: Path, settings: dict[str, Any]) -> Learner:
+    settings["run"] |= {"accumulate": 2}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(settings))
+    return Learner(read_recipe(tmp_path / "recipe.yaml"), Accelerator(cpu=True))
+
+
+def batches(learner: Learner, place: Path, max_tokens: int | None = None) -> list[PairBatch]:
+    loader = PairLoader(
+        read_hpdv3(place / "train.json").comparisons,
+        load_processor(place / "start"),
+        batch_pairs=4,
+        axes=learner.model.axes,
+        max_tokens=max_tokens,
+    )
+    return list(loader.batches())[:2]
+
+
+def note_size(sizes: list[int], model: object, arguments: tuple[Batch]) -> None:
+    sizes.append(arguments[0].num_tokens)
+
+
+def test_an_update_in_parts_is_the_update_as_a_whole(
+    tmp_path: Path, settings: dict[str, Any], place: Path
+) -> None:
+    settings["run"] |= {"accumulate": 2}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(settings))
+    recipe = read_recipe(tmp_path / "recipe.yaml")
+    calls: list[list[int]] = []
+    updates: list[Any] = []
+    for cap in (None, 1000):
+        learner = Learner(recipe, Accelerator(cpu=True))
+        sizes: list[int] = []
+        learner.model.register_forward_pre_hook(partial(note_size, sizes))
+        updates.append(learner.update(batches(learner, place, cap), step=0))
+        calls.append(sizes)
+    assert len(calls[0]) == 2
+    assert len(calls[1]) == 4
+    assert max(calls[1]) <= 1000 < max(calls[0])
+    one, other = updates
+    assert other.loss == pytest.approx(one.loss, rel=1e-5)
+    assert other.gradient_norm == pytest.approx(one.gradient_norm, rel=1e-4)
+    assert (other.pairs, other.position) == (one.pairs, one.position)
+
+
+def test_a_loss_that_is_not_finite_names_its_pairs(learner: Learner, place: Path) -> None:
+    with torch.no_grad():
+        for name, parameter in learner.model.named_parameters():
+            if not name.startswith("model."):
+                parameter.fill_(float("nan"))
+    before = [parameter.clone() for parameter in learner.model.model.parameters()]
+    with pytest.raises(InputError, match="the loss is nan at step 4, on the pairs") as caught:
+        learner.update(batches(learner, place), step=3)
+    assert caught.value.code == "loss_not_finite"
+    after = learner.model.model.parameters()
+    assert all(old.equal(new) for old, new in zip(before, after, strict=True))
