@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from librehps.errors import CheckpointError, ConfigError
-from librehps.heads import AXES, POOLINGS, Head, HeadOutput, pool, pooled_tokens
+from librehps.heads import AXES, POOLINGS, Head, HeadOutput, Reading
 from librehps.heads.infer import infer_heads
 from librehps.inputs.batch import Batch
 from librehps.inputs.processor import Processor
@@ -141,8 +141,11 @@ class PreferenceModel(nn.Module):
         return {name: _join([part[name] for part in parts]) for name in self._head_names}
 
     def _score(self, batch: Batch) -> dict[str, HeadOutput]:
-        taken = pooled_tokens(
-            cu_seqlens=batch.cu_seqlens, pooled_index=batch.pooled_index, pooling=self.pooling
+        reading = Reading(
+            self.heads,
+            pooling=self.pooling,
+            cu_seqlens=batch.cu_seqlens,
+            pooled_index=batch.pooled_index,
         )
         hidden = self.model(
             batch.input_ids,
@@ -150,16 +153,9 @@ class PreferenceModel(nn.Module):
             cu_seqlens=batch.cu_seqlens,
             patches=batch.patches,
             grid_thw=batch.grid_thw,
-            output_index=taken,
+            output_index=reading.tokens,
         ).hidden
-        if taken is None:
-            hidden = pool(
-                hidden,
-                cu_seqlens=batch.cu_seqlens,
-                pooled_index=batch.pooled_index,
-                pooling=self.pooling,
-            )
-        return {name: head(hidden) for name, head in self.heads.items()}
+        return reading.score(hidden)
 
     @classmethod
     def from_pretrained(

@@ -50,6 +50,8 @@ class HeadOutput:
 class Head(Protocol):
     """A module from pooled hidden states ``[N, D]`` to a `HeadOutput`.
 
+    One that wants more than a single vector per sequence is a ``SequenceHead``.
+
     An implementation is an ``nn.Module``; computes in float32 (or in float64 where its parameters
     are float64) whatever it is fed; and is rebuilt by ``from_config(head.to_config(), ...)``.
     """
@@ -107,8 +109,8 @@ def read_settings(
     Args:
         config: What `Head.to_config` returned, or a checkpoint's config says.
         kind: The registered name of the head that is being built.
-        known: Its settings and their types: ``"widths"``, ``"names"``, ``"name"``, ``"flag"``
-            or ``"number"``.
+        known: Its settings and their types: ``"widths"``, ``"names"``, ``"name"``, ``"flag"``,
+            ``"count"`` or ``"number"``.
 
     Raises:
         ConfigError: The wrong ``kind`` (code ``head_kind``), an unknown key (``head_key``) or a
@@ -143,5 +145,6 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "names": lambda value: _is_list_of(value, str),
     "name": lambda value: isinstance(value, str),
     "flag": lambda value: isinstance(value, bool),
+    "count": lambda value: type(value) is int,
     "number": lambda value: type(value) in (int, float),
 }

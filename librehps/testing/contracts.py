@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from librehps.heads.pooling import Pooling
-from librehps.heads.protocol import AXES, Head
-from librehps.losses import PairLoss, Scores, build_loss, loss_config
+from librehps.heads.protocol import AXES, HeadOutput
+from librehps.heads.sequences import SequenceHead, Sequences
+from librehps.losses import LOSSES, PairLoss, Scores, build_loss, loss_config
 from librehps.modeling.config import Qwen3_5TextConfig
 from librehps.modeling.mixer import MIXERS
 from librehps.testing.tolerances import TOLERANCES, relative_rms
@@ -40,46 +42,135 @@ def _demand_gradients(module: nn.Module, total: Tensor) -> None:
 
 
 def check_head(head_type: type[Any], *, kind: str) -> None:
-    """Check a head: shapes, float32, empty batch, independence, gradients, config, save and load.
+    """Check a head: shapes, float32, empty batch, independence, losses, config, save and load.
 
     Args:
-        head_type: The class that is registered: a `Head`.
+        head_type: The class that is registered: a `Head` or a `SequenceHead`.
         kind: The name it is registered under.
     """
-    head: Head = head_type.from_config({}, hidden_size=_WIDTH)
-    if not isinstance(head, nn.Module):
-        raise AssertionError("a head is an nn.Module")
+    head: Any = head_type.from_config({}, hidden_size=_WIDTH)
+    _demand(isinstance(head, nn.Module), "a head is an nn.Module")
     # What is random in training, such as dropout, is its own affair.
     head.eval()
     _demand(set(head.axes) <= set(AXES), f"axes {head.axes} are not all in AXES")
-    pooled = torch.randn(6, _WIDTH, generator=torch.Generator().manual_seed(0))
-    out = head(pooled)
-    shape = (6, len(head.axes))
+    reads: object = head
+    feed = _Sequences(reads) if isinstance(reads, SequenceHead) else _Pooled()
+    out: HeadOutput = head(feed.all())
+    shape = (feed.count, len(head.axes))
     _demand(out.axes == head.axes, "the output names its axes as the head does")
     _demand(tuple(out.mean.shape) == shape, f"mean has shape {tuple(out.mean.shape)}, not {shape}")
     _demand(out.mean.dtype == torch.float32, f"mean is {out.mean.dtype}, not float32")
     if out.sigma is not None:
         _demand(tuple(out.sigma.shape) == shape, "sigma has the shape of mean")
         _demand(bool((out.sigma > 0).all()), "sigma is positive")
-    _demand(
-        head(pooled.bfloat16()).mean.dtype == torch.float32, "computes in float32 from bfloat16"
-    )
-    _demand(head(pooled[:0]).mean.shape == (0, len(head.axes)), "an empty batch gives no rows")
-    alone = torch.cat([head(row[None]).mean for row in pooled])
+    low = head(feed.all(torch.bfloat16))
+    _demand(low.mean.dtype == torch.float32, "computes in float32 from bfloat16")
+    _demand(head(feed.none()).mean.shape == (0, len(head.axes)), "an empty batch gives no rows")
+    alone = torch.cat([head(feed.alone(n)).mean for n in range(feed.count)])
     limit = TOLERANCES["packed_alone_float32"].limit
     _demand(relative_rms(out.mean, alone) <= limit, "a row does not depend on the others")
+    for n in range(feed.count):
+        row = head(feed.among_noise(n)).mean[n]
+        _demand(torch.equal(row, out.mean[n]), "a row does not depend on what the others hold")
 
     total = out.mean.sum() if out.sigma is None else out.mean.sum() + out.sigma.sum()
     _demand_gradients(head, total)
 
     config = json.loads(json.dumps(head.to_config()))
     _demand(config.get("kind") == kind, f"to_config() says kind {config.get('kind')!r}")
-    again: Head = head_type.from_config(config, hidden_size=_WIDTH)
-    if not isinstance(again, nn.Module):
-        raise AssertionError("a head is an nn.Module")
+    again: Any = head_type.from_config(config, hidden_size=_WIDTH)
     again.eval()
     again.load_state_dict(head.state_dict())
-    _demand(torch.equal(again(pooled).mean, out.mean), "the rebuilt head scores the same")
+    _demand(torch.equal(again(feed.all()).mean, out.mean), "the rebuilt head scores the same")
+    for loss in map(build_loss, LOSSES):
+        if out.sigma is not None or not loss.uses_sigma:
+            _demand_learning(again, feed, loss)
+
+
+class _Pooled:
+    """Inputs of a head that reads one vector per sequence."""
+
+    count = 6
+
+    def __init__(self) -> None:
+        self.hidden = torch.randn(6, _WIDTH, generator=torch.Generator().manual_seed(0))
+
+    def all(self, dtype: torch.dtype = torch.float32) -> Any:
+        return self.hidden.to(dtype)
+
+    def none(self) -> Any:
+        return self.hidden[:0]
+
+    def alone(self, row: int) -> Any:
+        return self.hidden[row : row + 1].clone()
+
+    def among_noise(self, row: int) -> Any:
+        noise = torch.full_like(self.hidden, float("nan"))
+        noise[row] = self.hidden[row]
+        return noise
+
+
+class _Sequences:
+    """Inputs of a head that reads several tokens, all of a sequence or the last ones."""
+
+    count = len(_LENGTHS)
+
+    def __init__(self, head: SequenceHead) -> None:
+        self.read = head.last_tokens
+        # Sequences of which a head reads all, and some of which it must leave tokens alone.
+        lengths = [length - 1 + (self.read or 1) for length in _LENGTHS]
+        self.bounds = torch.tensor([0, *lengths]).cumsum(0)
+        generator = torch.Generator().manual_seed(0)
+        self.hidden = torch.randn(sum(lengths), _WIDTH, generator=generator)
+
+    def all(self, dtype: torch.dtype = torch.float32) -> Any:
+        return Sequences(self.hidden.to(dtype), self.bounds)
+
+    def none(self) -> Any:
+        return Sequences(self.hidden[:0], self.bounds[:1])
+
+    def alone(self, row: int) -> Any:
+        part = self.hidden[self._tokens(row)].clone()
+        return Sequences(part, torch.tensor([0, len(part)]))
+
+    def among_noise(self, row: int) -> Any:
+        noise = torch.full_like(self.hidden, float("nan"))
+        noise[self._tokens(row)] = self.hidden[self._tokens(row)]
+        return Sequences(noise, self.bounds)
+
+    def _tokens(self, row: int) -> slice:
+        start, end = int(self.bounds[row]), int(self.bounds[row + 1])
+        return slice(start if self.read is None else end - self.read, end)
+
+
+def _demand_learning(head: Any, feed: _Pooled | _Sequences, loss: PairLoss) -> None:
+    """Demand that a loss on the scores is symmetric, and falls when its gradient is followed.
+
+    The first half of the sequences are ``a``, the second half ``b``; people prefer ``a``.
+    """
+    half = feed.count // 2
+
+    def value(parameters: dict[str, Tensor], *, swapped: bool = False) -> Tensor:
+        out: HeadOutput = functional_call(head, parameters, (feed.all(),))
+        means, sigmas = out.mean.split(half), [None, None]
+        if out.sigma is not None:
+            sigmas = [*out.sigma.split(half)]
+        a, b = Scores(means[0], sigmas[0]), Scores(means[1], sigmas[1])
+        target = torch.ones(a.mean.shape)
+        return (loss(b, a, 1 - target) if swapped else loss(a, b, target)).mean()
+
+    what = f"the loss {loss_config(loss)['kind']}"
+    weights: dict[str, Tensor] = dict(head.named_parameters())
+    before = value(weights)
+    both = (before, value(weights, swapped=True))
+    _demand(torch.allclose(*both, atol=1e-6), f"{what} depends on which item comes first")
+    # A loss may leave a part of the head alone, such as a sigma.
+    slopes = torch.autograd.grad(before, [*weights.values()], materialize_grads=True)
+    size = torch.cat([slope.flatten() for slope in slopes]).square().sum().sqrt()
+    _demand(bool(size.isfinite()) and bool(size > 0), f"{what} gives no gradient")
+    steps = zip(weights.items(), slopes, strict=True)
+    moved = {name: weight - slope * (1e-2 / size) for (name, weight), slope in steps}
+    _demand(bool(value(moved) < before), f"{what} does not fall along its gradient")
 
 
 def check_pooling(pooling: Pooling) -> None:

@@ -66,6 +66,18 @@ _ENTRIES = (
         where="tests/test_model.py: 30 mixed sequences in random order; scalar head, mean pooling",
     ),
     Tolerance(
+        name="heads_float64",
+        limit=1e-13,
+        measured=8.3e-16,
+        where="tests/heads/test_{attention_pooling,axis_tokens}.py: scores and every gradient",
+    ),
+    Tolerance(
+        name="heads_float32",
+        limit=2e-6,
+        measured=2.9e-7,
+        where="tests/heads/test_{attention_pooling,axis_tokens}.py: means and sigmas",
+    ),
+    Tolerance(
         name="checkpoint_hidden_float32",
         limit=1e-5,
         measured=3.0e-6,

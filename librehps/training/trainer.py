@@ -19,6 +19,7 @@ from librehps.data.loader import BadPair, PairBatch, PairLoader, Position
 from librehps.data.records import Comparison
 from librehps.data.writing import write_lines
 from librehps.errors import ConfigError, InputError
+from librehps.heads import scores_of_nothing
 from librehps.inputs.processor import Processor
 from librehps.modeling import Qwen3_5Backbone
 from librehps.processing import load_processor
@@ -188,10 +189,11 @@ class _Run:
 
     def _check_objective(self) -> None:
         """Try the heads on nothing: what does not fit the loss is known before data is read."""
-        width = cast("Qwen3_5Backbone", self.model.model).hidden_size
-        nothing = torch.zeros(1, width, device=self.accelerator.device)
-        with torch.no_grad():
-            outputs = {name: head(nothing) for name, head in self.model.heads.items()}
+        outputs = scores_of_nothing(
+            self.model.heads,
+            hidden_size=cast("Qwen3_5Backbone", self.model.model).hidden_size,
+            device=self.accelerator.device,
+        )
         self.objective.check(self.model.heads, outputs)
 
     def _step(self, batches: Iterator[PairBatch]) -> None:

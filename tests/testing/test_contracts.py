@@ -9,7 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from librehps.heads import HeadOutput, MultiAxisHead, ScalarHead
+from librehps.heads import (
+    AttentionPoolingHead,
+    AxisTokensHead,
+    HeadOutput,
+    MultiAxisHead,
+    ScalarHead,
+    Sequences,
+)
 from librehps.heads.pooling import last
 from librehps.modeling.mixer import MIXERS
 from librehps.testing.contracts import check_head, check_mixer, check_pooling
@@ -44,6 +51,34 @@ class Idle(ScalarHead):
         return cls(hidden_size=hidden_size)
 
 
+class Deaf(ScalarHead):
+    """Nothing of its input reaches its score; the parameters get a gradient all the same."""
+
+    def forward(self, pooled: torch.Tensor) -> HeadOutput:
+        return super().forward(torch.ones_like(pooled))
+
+
+class Mixing(AttentionPoolingHead):
+    """One softmax over the whole pack."""
+
+    def forward(self, sequences: Sequences) -> HeadOutput:
+        hidden = sequences.hidden
+        if len(hidden) == 0:
+            return super().forward(sequences)
+        weights = (hidden.float() @ self.queries.T).softmax(0)
+        pooled = (weights.T @ hidden.float()).flatten()
+        return self.readout(pooled.expand(len(sequences.cu_seqlens) - 1, -1))
+
+
+class Curious(AxisTokensHead):
+    """Reads more tokens than it says."""
+
+    def forward(self, sequences: Sequences) -> HeadOutput:
+        out = super().forward(sequences)
+        seen = sequences.hidden.float().mean() if len(sequences.hidden) else 0.0
+        return HeadOutput(mean=out.mean + 1e-6 * seen, sigma=out.sigma, axes=out.axes)
+
+
 class Forgetful(ScalarHead):
     """Its config does not rebuild it."""
 
@@ -58,6 +93,9 @@ class Forgetful(ScalarHead):
         (Negative, "multi_axis", "positive"),
         (Idle, "scalar", "idle gets no gradient"),
         (Forgetful, "scalar", "kind"),
+        (Deaf, "scalar", "bradley_terry .* its gradient|no gradient"),
+        (Mixing, "attention_pooling", "depend on the others"),
+        (Curious, "axis_tokens", "depend on what the others hold"),
     ],
 )
 def test_a_head_that_breaks_the_contract_fails(head: Any, kind: str, says: str) -> None:
