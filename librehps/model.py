@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from librehps.errors import CheckpointError, ConfigError
-from librehps.heads import AXES, POOLINGS, Head, HeadOutput, Reading
+from librehps.heads import AXES, POOLINGS, Head, HeadOutput, Reading, SequenceHead
 from librehps.heads.infer import infer_heads
 from librehps.inputs.batch import Batch
 from librehps.inputs.processor import Processor
@@ -261,7 +261,10 @@ class PreferenceModel(nn.Module):
 
         Raises:
             CheckpointError: See `write_checkpoint`.
+            ConfigError: A head reads more of the last tokens than the processor's template ends
+                with: some would be the user's (code ``template_tail_short``).
         """
+        _check_tail(self.heads, processor)
         config = LibreHPSConfig(
             heads={name: head.to_config() for name, head in self.heads.items()},
             axes=self.axes,
@@ -284,6 +287,19 @@ class PreferenceModel(nn.Module):
             ),
             max_shard_bytes=max_shard_bytes,
         )
+
+
+def _check_tail(heads: Mapping[str, Head], processor: Processor) -> None:
+    own = processor.num_tail_tokens
+    for name, head in heads.items():
+        count = head.last_tokens if isinstance(head, SequenceHead) else None
+        if count is not None and count > own:
+            raise ConfigError(
+                f"the head {name!r} reads the last {count} tokens, and only {own} at the end of "
+                "the prompt template are its own: let it end with more special tokens or text, "
+                "behind the image and the prompt",
+                code="template_tail_short",
+            )
 
 
 def _stored_heads(

@@ -21,6 +21,7 @@ from librehps.heads import (
     Sequences,
 )
 from librehps.inputs.batch import Batch, Sample
+from librehps.inputs.prompt import PromptTemplate
 from librehps.model import PreferenceModel
 from librehps.modeling import checkpoint_writer
 from librehps.modeling.checkpoint import INDEX_NAME, SINGLE_NAME
@@ -201,6 +202,15 @@ def test_heads_of_several_tokens_are_saved_and_loaded(
     for name, out in again(batch).items():
         assert torch.equal(out.mean, expected[name].mean), name
     assert again.heads["shared"].to_config() == model.heads["shared"].to_config()
+
+
+def test_tokens_of_the_user_are_not_read_as_the_template_s(tmp_path: Path) -> None:
+    model = tiny_model(heads=several_tokens("tokens", "scalar"))
+    short = tiny_processor(template=PromptTemplate(text="{prompt}{image}<|im_end|>{mark}"))
+    with pytest.raises(ConfigError, match="'tokens' reads the last 4 tokens, and only 2") as caught:
+        model.save_pretrained(tmp_path / "ckpt", processor=short)
+    assert caught.value.code == "template_tail_short"
+    assert not (tmp_path / "ckpt").exists()
 
 
 def test_prompt_and_image_both_matter() -> None:

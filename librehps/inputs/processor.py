@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from librehps.inputs.prompt import (
     LiteralText,
     MarkSlot,
     PromptTemplate,
+    Segment,
     UserText,
     check_prompt,
 )
@@ -97,13 +99,26 @@ class Processor:
         self._temporal_patch_size = temporal_patch_size
         self._merge_size = merge_size
         # Filled in once here, so that a template that does not fit fails now and not per prompt.
-        ids, _, _ = self._fill("", num_image_tokens=0)
+        ids, _, _ = self._fill(template.segments(""), num_image_tokens=0)
         if self.image_token_id in ids:
             raise ConfigError(
                 f"the template contains {image_token!r} itself; write {{image}}, which becomes as "
                 "many as the image needs",
                 code="template_image_token",
             )
+
+    @property
+    def num_tail_tokens(self) -> int:
+        """How many tokens at the end are the template's own, whatever prompt and image are.
+
+        Text straight behind the prompt does not count: the tokenizer may join it with the prompt.
+        """
+        slot, *rest = self.template.tail()
+        ids, _, _ = self._fill(rest, num_image_tokens=0)
+        if isinstance(slot, ImageSlot):
+            return len(ids)
+        joined = next((n for n, one in enumerate(ids) if self.tokenizer.is_special(one)), len(ids))
+        return len(ids) - joined
 
     def prepare(self, image: ImageSource, prompt: str) -> Prepared:
         """Turn one picture and its prompt into a sequence.
@@ -127,7 +142,9 @@ class Processor:
         )
         run = ImageRun(height // self._patch_size, width // self._patch_size)
         num_image_tokens = run.num_tokens(merge_size=self._merge_size)
-        ids, image_start, pooled = self._fill(prompt, num_image_tokens=num_image_tokens)
+        ids, image_start, pooled = self._fill(
+            self.template.segments(prompt), num_image_tokens=num_image_tokens
+        )
         after = TextRun(len(ids) - image_start - num_image_tokens)
         sample = Sample(
             input_ids=torch.tensor(ids),
@@ -157,7 +174,9 @@ class Processor:
                 code="prompt_too_long",
             )
 
-    def _fill(self, prompt: str, *, num_image_tokens: int) -> tuple[list[int], int, int]:
+    def _fill(
+        self, segments: Sequence[Segment], *, num_image_tokens: int
+    ) -> tuple[list[int], int, int]:
         """Return the ids of the filled-in template, where the image starts, and what is pooled."""
         ids: list[int] = []
         text: list[str] = []
@@ -167,7 +186,7 @@ class Processor:
             ids.extend(self.tokenizer.encode_user("".join(text)))
             text.clear()
 
-        for segment in self.template.segments(prompt):
+        for segment in segments:
             match segment:
                 case UserText(words):
                     text.append(words)

@@ -82,8 +82,17 @@ class PromptTemplate:
 
     def segments(self, prompt: str) -> list[Segment]:
         """Return the parts of the filled-in template, in order."""
+        return self._segments(self._parts(), prompt)
+
+    def tail(self) -> list[Segment]:
+        """Return the last of the image and the (empty) prompt, and the parts that follow it."""
+        parts = self._parts()
+        last = max(n for n, (_, name) in enumerate(parts) if name in ("image", "prompt"))
+        return self._segments([("", parts[last][1]), *parts[last + 1 :]], "")
+
+    def _segments(self, parts: list[tuple[str, str | None]], prompt: str) -> list[Segment]:
         segments: list[Segment] = []
-        for literal, name in self._parts():
+        for literal, name in parts:
             if literal:
                 segments.append(LiteralText(literal))
             if name == "image":

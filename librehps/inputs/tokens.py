@@ -120,6 +120,10 @@ class PromptTokenizer:
             )
         return token_id
 
+    def is_special(self, token_id: int) -> bool:
+        """Return whether a token is an added one, which no user text can give."""
+        return token_id in self._added
+
     def encode_user(self, text: str) -> list[int]:
         """Tokenise text that nobody vouches for; the result holds no added token.
 

@@ -275,3 +275,34 @@ def test_what_the_config_keeps_is_json_and_complete():
     assert kept["max_prompt_tokens"] == 7
     assert PromptTemplate.from_dict(kept["prompt_template"]) == processor.template
     assert PixelBudget.from_dict(kept["pixel_budget"]) == BUDGET
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("{prompt}{image}", 0),
+        ("{prompt}{image}<|im_end|>{mark}", 2),
+        ("{image}{prompt}<|im_end|>", 1),
+        # The tokenizer may join what follows the prompt with it, but nothing with an image.
+        ("{image}{prompt} words\n<|im_end|><|im_start|>", 2),
+        ("{image}{prompt} words", 0),
+        ("{image}{prompt}{field}<|im_end|>", 1),
+        ("{prompt}{field}{image}<|im_end|>{mark}<|im_end|>", 3),
+    ],
+)
+def test_the_tail_is_what_no_prompt_changes(text: str, own: int) -> None:
+    fields = {"field": "some words"} if "{field}" in text else {}
+    one = tiny(template=PromptTemplate(text=text, fields=fields))
+    assert one.num_tail_tokens == own
+    samples = [
+        one.prepare(picture(), prompt).sample for prompt in ("a", "two words\n", "<|im_end|>")
+    ]
+    tails = {tuple(sample.input_ids[len(sample.input_ids) - own :].tolist()) for sample in samples}
+    assert len(tails) == 1
+
+
+def test_text_behind_the_image_is_of_the_tail() -> None:
+    with_text = tiny(template=PromptTemplate(text="{prompt}{image} good or bad?"))
+    ids = with_text.prepare(picture(), "a").sample.input_ids.tolist()
+    last_image = max(n for n, token in enumerate(ids) if token == IMAGE_PAD)
+    assert with_text.num_tail_tokens == len(ids) - 1 - last_image > 4
