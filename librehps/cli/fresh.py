@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from librehps.data.hpdv3 import read_hpdv3
 from librehps.device import choose_dtype
 from librehps.errors import CheckpointError, ConfigError, InputError
-from librehps.heads import POOLINGS, MultiAxisHead
+from librehps.heads import HEADS, POOLINGS, Head, SequenceHead
 from librehps.hub import find_checkpoint
 from librehps.inputs.byte_tokenizer import (
     NUM_BYTES,
@@ -26,8 +27,8 @@ from librehps.inputs.prompt import DEFAULT_TEMPLATE, PromptTemplate
 from librehps.inputs.resize import DEFAULT_BUDGET, PixelBudget
 from librehps.inputs.tokens import PromptTokenizer
 from librehps.model import PreferenceModel
+from librehps.model_config import LibreHPSConfig, read_config
 from librehps.modeling import PRESETS, Qwen3_5Backbone, Qwen3_5Config
-from librehps.modeling.checkpoint import read_json
 from librehps.processing import make_processor
 
 
@@ -36,55 +37,59 @@ class Fresh:
     """What the new checkpoint shall be like, whatever its weights come from.
 
     Args:
-        axes: What the head scores.
+        head: Settings of the head, its registered name as ``kind``.
         pooling: What the head reads.
         dtype: Of the backbone's weights.
         seed: Of everything that is drawn.
-        template: What surrounds the prompt and the image.
-        budget: How large an image enters the model.
+        template: What surrounds the prompt and the image; what the source has if ``None``.
+        min_pixels: Smaller images are enlarged to this area; what the source has if ``None``.
+        max_pixels: Larger images are reduced to this area; what the source has if ``None``.
     """
 
-    axes: tuple[str, ...]
+    head: Mapping[str, Any]
     pooling: str
     dtype: torch.dtype
     seed: int
-    template: PromptTemplate
-    budget: PixelBudget
+    template: PromptTemplate | None
+    min_pixels: int | None
+    max_pixels: int | None
 
     @classmethod
     def of(
         cls,
         *,
-        axes: Sequence[str] = ("overall", "alignment", "coherence", "style"),
+        head: str = "multi_axis",
+        axes: Sequence[str] | None = None,
         pooling: str = "last",
         dtype: str = "bfloat16",
         seed: int = 0,
-        min_pixels: int = DEFAULT_BUDGET.min_pixels,
-        max_pixels: int = DEFAULT_BUDGET.max_pixels,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
         template: Path | None = None,
     ) -> Fresh:
         """Check what was asked for, before anything is read or drawn.
 
         Raises:
-            ConfigError: A name that means nothing, or bounds that contradict each other.
+            ConfigError: A name that means nothing, axes for a head that chooses its own, or bounds
+                that contradict each other.
         """
-        words = DEFAULT_TEMPLATE if template is None else read_template(template)
-        if pooling == "marked" and not words.has_mark:
-            raise ConfigError(
-                "the pooling 'marked' reads the token at {mark}, and the template has none",
-                code="template_field_missing",
-            )
-        # A throw-away head: its own checks say what is wrong with the axes.
-        MultiAxisHead(hidden_size=1, axes=axes)
-        _ = POOLINGS[pooling]
-        return cls(
-            axes=tuple(axes),
+        fresh = cls(
+            head={"kind": head} | ({} if axes is None else {"axes": list(axes)}),
             pooling=pooling,
             dtype=choose_dtype(dtype, torch.device("cpu")),
             seed=seed,
-            template=words,
-            budget=PixelBudget(min_pixels=min_pixels, max_pixels=max_pixels),
+            template=None if template is None else read_template(template),
+            min_pixels=min_pixels,
+            max_pixels=max_pixels,
         )
+        # A throw-away head and budget: their own checks say what is wrong with them.
+        fresh.draw_head(hidden_size=1)
+        if min_pixels is not None and max_pixels is not None:
+            fresh.budget_of(None, side=DEFAULT_BUDGET.factor)
+        _ = POOLINGS[pooling]
+        if fresh.template is not None:
+            fresh._check_mark(fresh.template)
+        return fresh
 
     def from_preset(
         self, name: str, *, tokenizer: Path | None = None, words_of: Path | None = None
@@ -120,37 +125,84 @@ class Fresh:
         # Cast while there is nothing to cast: the weights are drawn in their final format.
         backbone = backbone.cast_(self.dtype).to_empty(device="cpu")
         backbone.reset_parameters(generator)
-        heads = {"multi_axis": self._head(config, generator)}
+        heads = self._heads(config)
         return PreferenceModel(backbone, heads, pooling=self.pooling, trained=False), processor
 
     def from_weights(
         self, path_or_id: str, *, revision: str | None = None, local_files_only: bool = False
     ) -> tuple[PreferenceModel, Processor]:
-        """Put fresh heads on the backbone of a Qwen3.5 checkpoint.
+        """Put a fresh head on the backbone of a Qwen3.5 checkpoint.
+
+        A checkpoint that is a reward model already keeps its template, its budget and its limit,
+        where no other was asked for.
 
         Raises:
             CheckpointError: The checkpoint is missing, damaged or not understood.
         """
         folder = find_checkpoint(path_or_id, revision=revision, local_files_only=local_files_only)
-        config = Qwen3_5Config.from_hf(read_json(folder, "config.json"))
+        config, described = read_config(folder)
         words = PromptTokenizer.from_file(folder / "tokenizer.json")
-        processor = self._processor(config, words)
-        head = self._head(config, torch.Generator().manual_seed(self.seed))
+        processor = self._processor(config, words, described)
         loaded = PreferenceModel.from_pretrained(
-            folder, dtype=self.dtype, heads={"multi_axis": head}
+            folder, dtype=self.dtype, heads=self._heads(config)
         )
         model = PreferenceModel(loaded.model, loaded.heads, pooling=self.pooling, trained=False)
         return model, processor
 
-    def _head(self, config: Qwen3_5Config, generator: torch.Generator) -> MultiAxisHead:
-        head = MultiAxisHead(hidden_size=config.text.hidden_size, axes=self.axes)
-        head.reset_parameters(generator)
-        return head
+    def draw_head(self, *, hidden_size: int) -> Head | SequenceHead:
+        """Return a head of the kind that was asked for, its weights drawn from the seed.
 
-    def _processor(self, config: Qwen3_5Config, tokenizer: PromptTokenizer) -> Processor:
+        Raises:
+            ConfigError: No such head or axis, or axes for a head that has its own.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return HEADS[self.head["kind"]].from_config(self.head, hidden_size=hidden_size)
+
+    def budget_of(self, source: PixelBudget | None, *, side: int) -> PixelBudget:
+        """Return the pixel budget that was asked for, with the source's where nothing was.
+
+        Args:
+            source: The source's; the default one if ``None``.
+            side: Of the squares that an image is cut into, in pixels.
+
+        Raises:
+            ConfigError: Bounds that contradict each other.
+        """
+        known = source or DEFAULT_BUDGET
+        return PixelBudget(
+            min_pixels=known.min_pixels if self.min_pixels is None else self.min_pixels,
+            max_pixels=known.max_pixels if self.max_pixels is None else self.max_pixels,
+            factor=side,
+        )
+
+    def _check_mark(self, template: PromptTemplate) -> None:
+        if self.pooling == "marked" and not template.has_mark:
+            raise ConfigError(
+                "the pooling 'marked' reads the token at {mark}, and the template has none",
+                code="template_field_missing",
+            )
+
+    def _heads(self, config: Qwen3_5Config) -> dict[str, Head | SequenceHead]:
+        return {self.head["kind"]: self.draw_head(hidden_size=config.text.hidden_size)}
+
+    def _processor(
+        self,
+        config: Qwen3_5Config,
+        tokenizer: PromptTokenizer,
+        source: LibreHPSConfig | None = None,
+    ) -> Processor:
+        known = source or LibreHPSConfig(heads={})
+        template = self.template or known.prompt_template or DEFAULT_TEMPLATE
+        self._check_mark(template)
         side = config.vision.patch_size * config.vision.spatial_merge_size
-        budget = replace(self.budget, factor=side)
-        return make_processor(config, tokenizer, template=self.template, budget=budget)
+        return make_processor(
+            config,
+            tokenizer,
+            template=template,
+            budget=self.budget_of(known.pixel_budget, side=side),
+            max_prompt_tokens=known.max_prompt_tokens,
+        )
 
 
 def check_target(folder: Path) -> None:

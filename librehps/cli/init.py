@@ -19,6 +19,7 @@ EPILOG = options.examples(
 # What torch's generators take.
 MAX_SEED = 2**63 - 1
 PRESETS = "nano, 0.8b, 2b, 4b, 9b, 27b"
+HEADS = "multi_axis, scalar, ranknet, attention_pooling, axis_tokens"
 
 
 def init(
@@ -58,18 +59,36 @@ def init(
     dtype: Annotated[
         str, typer.Option(metavar="NAME", help="Of the weights on disk: bfloat16, float32.")
     ] = "bfloat16",
+    head: Annotated[str, typer.Option(metavar="NAME", help=f"Kind of the head: {HEADS}.")] = (
+        "multi_axis"
+    ),
     axes: Annotated[
-        str, typer.Option(metavar="NAMES", help="What the head scores, separated by commas.")
-    ] = "overall,alignment,coherence,style",
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="What the head scores, separated by commas: overall, alignment, coherence, style "
+            "where it has a choice.",
+        ),
+    ] = None,
     pooling: Annotated[
         str, typer.Option(metavar="NAME", help="What the head reads: last, marked, mean.")
     ] = "last",
     min_pixels: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Smaller images are enlarged to this area.")
-    ] = 65_536,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Smaller images are enlarged to this area; 65536 where --from has no other.",
+        ),
+    ] = None,
     max_pixels: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Larger images are reduced to this area.")
-    ] = 1_048_576,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Larger images are reduced to this area; 1048576 where --from has no other.",
+        ),
+    ] = None,
     template: Annotated[
         Path | None,
         typer.Option(
@@ -97,7 +116,8 @@ def init(
     from librehps.cli import fresh
 
     start = fresh.Fresh.of(
-        axes=[name.strip() for name in axes.split(",")],
+        head=head,
+        axes=None if axes is None else [name.strip() for name in axes.split(",")],
         pooling=pooling,
         dtype=dtype,
         seed=seed,

@@ -10,12 +10,19 @@ import torch
 
 from librehps.cli.fresh import Fresh, check_target, read_template, token_ids
 from librehps.errors import CheckpointError, ConfigError
+from librehps.heads import HEADS
 from librehps.inputs.byte_tokenizer import byte_level_tokenizer_json
-from librehps.inputs.prompt import DEFAULT_TEMPLATE
+from librehps.inputs.prompt import DEFAULT_TEMPLATE, PromptTemplate
+from librehps.inputs.resize import PixelBudget
 from librehps.inputs.tokens import PromptTokenizer
 from librehps.modeling import PRESETS
 from librehps.processing import make_processor
-from librehps.testing.tiny import make_tiny_checkpoint, make_tiny_hf_checkpoint
+from librehps.testing.tiny import (
+    make_tiny_checkpoint,
+    make_tiny_hf_checkpoint,
+    tiny_config,
+    tiny_processor,
+)
 
 
 def test_the_seed_decides_and_nothing_else() -> None:
@@ -125,3 +132,37 @@ def test_marked_pooling_needs_a_mark(tmp_path: Path) -> None:
         Fresh.of(pooling="marked", template=tmp_path / "t.txt")
     (tmp_path / "t.txt").write_text("{prompt} {image}{mark}")
     assert Fresh.of(pooling="marked", template=tmp_path / "t.txt").pooling == "marked"
+
+
+def test_a_reward_model_keeps_its_template_budget_and_limit(tmp_path: Path) -> None:
+    words = PromptTemplate(text="{prompt} {image}!")
+    tiny = tiny_processor()
+    budget = PixelBudget(min_pixels=4096, max_pixels=9216, factor=tiny.budget.factor)
+    own = make_processor(
+        tiny_config(), tiny.tokenizer, template=words, budget=budget, max_prompt_tokens=77
+    )
+    make_tiny_checkpoint(tmp_path / "tiny", processor=own)
+    _, kept = Fresh.of().from_weights(str(tmp_path / "tiny"))
+    assert (kept.template, kept.budget, kept.max_prompt_tokens) == (words, budget, 77)
+    other = tmp_path / "other.txt"
+    other.write_text("{image}{prompt}")
+    _, changed = Fresh.of(template=other, max_pixels=16_384).from_weights(str(tmp_path / "tiny"))
+    assert changed.template.text == "{image}{prompt}"
+    assert (changed.budget.min_pixels, changed.budget.max_pixels) == (4096, 16_384)
+    with pytest.raises(ConfigError, match="'marked'"):
+        Fresh.of(pooling="marked").from_weights(str(tmp_path / "tiny"))
+
+
+@pytest.mark.parametrize("kind", list(HEADS))
+def test_every_head_can_be_asked_for(kind: str) -> None:
+    first, again = (Fresh.of(head=kind, seed=3).from_preset("nano")[0] for _ in range(2))
+    (head,) = first.heads.values()
+    assert head.to_config()["kind"] == kind
+    same = again.state_dict()
+    assert all(torch.equal(value, same[name]) for name, value in first.state_dict().items())
+
+
+def test_axes_are_for_heads_that_have_a_choice() -> None:
+    with pytest.raises(ConfigError, match="no setting 'axes'"):
+        Fresh.of(head="scalar", axes=["overall", "style"])
+    assert Fresh.of(head="axis_tokens", axes=["style"]).draw_head(hidden_size=4).axes == ("style",)
