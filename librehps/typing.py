@@ -10,7 +10,7 @@ Shapes are written in signatures as ``Float[Tensor, "T D"]``. The names mean the
 ``K``  width of a key head; ``V`` width of a value head
 ``C``  channels; ``W`` taps of a convolution
 ``I``  images; ``P`` patches of all images; ``M`` merged vision tokens (``P / 4``)
-``A``  axes that a head scores
+``A``  axes that a head scores; ``Q`` queries of attention pooling
 ===== =============================================================================
 
 Annotations are never evaluated in use (every module has ``from __future__ import annotations``);

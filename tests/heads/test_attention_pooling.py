@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def bounds(lengths: tuple[int, ...]) -> torch.Tensor:
     return torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
 
 
-def sharp(**changes: object) -> AttentionPoolingHead:
+def sharp(**changes: Any) -> AttentionPoolingHead:
     """A head whose weights differ much from token to token, and whose sigmas are not all 1."""
     head = AttentionPoolingHead(hidden_size=WIDTH, **changes)
     with torch.no_grad():
@@ -147,6 +148,7 @@ def test_huge_scores_neither_overflow_nor_vanish() -> None:
     pooled = attention_pool(scores, values, cu_seqlens=torch.tensor([0, 3, 5]))
     torch.testing.assert_close(pooled[:, 0], torch.tensor([[2.0, 3.0], [7.0, 8.0]]))
     pooled.sum().backward()
+    assert scores.grad is not None
     assert scores.grad.isfinite().all()
 
 

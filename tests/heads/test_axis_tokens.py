@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -21,7 +23,7 @@ def bounds(lengths: tuple[int, ...]) -> torch.Tensor:
     return torch.tensor([0, *lengths]).cumsum(0).to(torch.int32)
 
 
-def made(**changes: object) -> AxisTokensHead:
+def made(**changes: Any) -> AxisTokensHead:
     head = AxisTokensHead(hidden_size=WIDTH, **changes)
     with torch.no_grad():
         for number, parameter in enumerate(head.parameters()):
@@ -86,10 +88,10 @@ def test_each_axis_reads_its_own_token_and_no_other() -> None:
     head = made()
     hidden = random(9, WIDTH).requires_grad_()
     out = head(Sequences(hidden, torch.tensor([0, 9])))
+    assert out.sigma is not None
+    both = out.mean + out.sigma
     for axis in range(4):
-        reached = torch.autograd.grad(
-            out.mean[0, axis] + out.sigma[0, axis], hidden, retain_graph=True
-        )
+        reached = torch.autograd.grad(both[0, axis], hidden, retain_graph=True)
         assert reached[0].abs().sum(-1).nonzero().flatten().tolist() == [5 + axis]
 
 
@@ -116,6 +118,7 @@ def test_layers_between_are_shared_and_the_last_is_not() -> None:
     first, last = head.readout.layers()
     hidden = random(4, WIDTH)
     inner = F.silu(F.linear(hidden, *first))
+    assert last[1] is not None
     expected = (inner * last[0]).sum(-1) + last[1]
     torch.testing.assert_close(head(Sequences(hidden, bounds((4,)))).mean[0], expected)
 

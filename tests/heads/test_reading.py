@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from itertools import combinations
+from typing import Any
 
 import pytest
 import torch
@@ -15,29 +18,34 @@ MARKED = torch.tensor([2, 5, 8])
 HIDDEN = torch.randn(17, 4, generator=torch.Generator().manual_seed(0))
 
 
-class Pooled(nn.Module):
-    """A head of one's own: it has never heard of sequences. It keeps what it was given."""
+class Own(nn.Module):
+    """A head of one's own; it keeps what it was given."""
 
     axes = ("overall",)
+    given: Any
+
+    def to_config(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, hidden_size: int) -> Own:
+        return cls()
+
+
+class Pooled(Own):
+    """It has never heard of sequences."""
 
     def forward(self, pooled: torch.Tensor) -> HeadOutput:
         self.given = pooled
         return HeadOutput(mean=pooled[:, :1], sigma=None, axes=self.axes)
 
-    def to_config(self) -> dict[str, object]:
-        return {}
 
-    @classmethod
-    def from_config(cls, config: object, *, hidden_size: int) -> Pooled:
-        return cls()
-
-
-class Reads(Pooled):
-    """A head of one's own that reads some of the last tokens, or all."""
+class Reads(Own):
+    """It reads some of the last tokens, or all."""
 
     def __init__(self, last_tokens: int | None) -> None:
         super().__init__()
-        self.last_tokens = last_tokens
+        self.last_tokens: Any = last_tokens
 
     def forward(self, sequences: Sequences) -> HeadOutput:
         self.given = sequences
@@ -45,17 +53,23 @@ class Reads(Pooled):
         return HeadOutput(mean=sequences.hidden[ends, :1], sigma=None, axes=self.axes)
 
 
-def reading(heads: dict[str, nn.Module], pooling: str = "last") -> Reading:
+def reading(heads: Mapping[str, Any], pooling: str = "last") -> Reading:
     return Reading(heads, pooling=pooling, cu_seqlens=BOUNDS, pooled_index=MARKED)
+
+
+def tokens(heads: Mapping[str, Any], pooling: str = "last") -> torch.Tensor:
+    asked = reading(heads, pooling).tokens
+    assert asked is not None
+    return asked
 
 
 @pytest.mark.parametrize("pooling", ["last", "marked", "mean"])
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_every_head_gets_its_own_tokens_whatever_stands_beside_it(pooling: str, size: int) -> None:
-    kinds = {"pooled": Pooled, "all": lambda: Reads(None)}
-    kinds |= {f"last_{count}": lambda count=count: Reads(count) for count in (1, 2, 3)}
+    kinds: dict[str, Any] = {"pooled": Pooled, "all": partial(Reads, None)}
+    kinds |= {f"last_{count}": partial(Reads, count) for count in (1, 2, 3)}
     for names in combinations(kinds, size):
-        heads = {name: kinds[name]() for name in names}
+        heads: dict[str, Any] = {name: kinds[name]() for name in names}
         read = reading(heads, pooling)
         whole = "all" in heads or ("pooled" in heads and pooling == "mean")
         assert (read.tokens is None) == whole
@@ -77,22 +91,22 @@ def test_every_head_gets_its_own_tokens_whatever_stands_beside_it(pooling: str, 
 
 
 def test_no_more_tokens_are_asked_for_than_are_read() -> None:
-    alone = reading({"a": Pooled(), "b": Pooled()}, "marked").tokens
     known = pooled_tokens(cu_seqlens=BOUNDS, pooled_index=MARKED, pooling="marked")
-    assert torch.equal(alone, known)
+    assert known is not None
+    assert torch.equal(tokens({"a": Pooled(), "b": Pooled()}, "marked"), known)
     # The widest window serves the narrower ones.
-    assert reading({"a": Reads(1), "b": Reads(3)}).tokens.tolist() == [2, 3, 4, 5, 6, 7, 14, 15, 16]
-    assert reading({"a": Reads(1), "b": Pooled()}).tokens.tolist() == [4, 7, 16, 4, 7, 16]
+    assert tokens({"a": Reads(1), "b": Reads(3)}).tolist() == [2, 3, 4, 5, 6, 7, 14, 15, 16]
+    assert tokens({"a": Reads(1), "b": Pooled()}).tolist() == [4, 7, 16, 4, 7, 16]
 
 
 def test_gradients_of_a_token_that_two_heads_read_add_up() -> None:
     heads = {"a": Reads(2), "b": Pooled()}
     hidden = HIDDEN.clone().requires_grad_()
-    read = reading(heads)
-    outputs = read.score(hidden[read.tokens])
-    sum(output.mean.sum() for output in outputs.values()).backward()
+    outputs = reading(heads).score(hidden[tokens(heads)])
+    torch.cat([output.mean for output in outputs.values()]).sum().backward()
     expected = torch.zeros(17, 4)
     expected[[4, 7, 16], 0] = 2.0
+    assert hidden.grad is not None
     assert torch.equal(hidden.grad, expected)
 
 
@@ -104,7 +118,8 @@ def test_a_sequence_shorter_than_what_is_read_is_refused() -> None:
 
 
 @pytest.mark.parametrize("heads", [{}, {"wide": Reads(3)}, {"wide": Reads(3), "all": Reads(None)}])
-def test_heads_say_something_of_nothing(heads: dict[str, nn.Module]) -> None:
-    outputs = scores_of_nothing({"own": Pooled(), **heads}, hidden_size=4)
-    assert list(outputs) == ["own", *heads]
+def test_heads_say_something_of_nothing(heads: dict[str, Any]) -> None:
+    both: dict[str, Any] = {"own": Pooled(), **heads}
+    outputs = scores_of_nothing(both, hidden_size=4)
+    assert list(outputs) == list(both)
     assert all(torch.equal(output.mean, torch.zeros(1, 1)) for output in outputs.values())

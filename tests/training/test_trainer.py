@@ -23,7 +23,8 @@ from librehps.data import Comparison, write_hpdv3
 from librehps.data.synthetic import Fault, World
 from librehps.data.synthetic.files import comparison_of
 from librehps.errors import CheckpointError, ConfigError, InputError
-from librehps.testing.tiny import make_tiny_checkpoint
+from librehps.heads import AttentionPoolingHead, AxisTokensHead
+from librehps.testing.tiny import make_tiny_checkpoint, tiny_model, tiny_processor
 from librehps.training.journal import read_journal
 from librehps.training.recipe import (
     DataRecipe,
@@ -72,6 +73,24 @@ def test_a_run_leaves_what_a_person_needs(tmp_path: Path, settings: dict[str, An
     assert not all(torch.equal(tensor, start[name]) for name, tensor in weights(out).items())
     with pytest.raises(ConfigError, match="not empty"):
         train(recipe(tmp_path, settings), out, device="cpu")
+
+
+def test_heads_that_read_several_tokens_are_trained(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    heads = {
+        "attention": AttentionPoolingHead(hidden_size=48),
+        "tokens": AxisTokensHead(hidden_size=48),
+    }
+    start = tmp_path / "start"
+    tiny_model(heads=heads).save_pretrained(start, processor=tiny_processor())
+    settings |= {"start": str(start)}
+    settings["run"] |= {"steps": 2}
+    train(recipe(tmp_path, settings), tmp_path / "run", device="cpu")
+    before, after = load_file(start / "model.safetensors"), weights(tmp_path / "run")
+    learnt = [name for name in after if "_head." in name]
+    assert len(learnt) == 5
+    assert not any(torch.equal(before[name], after[name]) for name in learnt)
 
 
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(
