@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ from librehps.inputs.prompt import PromptTemplate
 from librehps.inputs.resize import DEFAULT_BUDGET, PixelBudget
 from librehps.modeling.checkpoint import read_json
 from librehps.modeling.config import Qwen3_5Config
+from librehps.registry import nearest
 
 __all__ = [
     "FORMAT_VERSION",
@@ -103,10 +103,10 @@ class LibreHPSConfig:
                 raise _wrong(f"the settings of head {name!r} must be an object, not {settings!r}")
         for axis in values.get("axes", []):
             if axis not in AXES:
-                raise _wrong(f"unknown axis {axis!r}{_nearest(str(axis), AXES)}")
+                raise _wrong(f"unknown axis {axis!r}{nearest(str(axis), AXES)}")
         pooling = values.get("pooling", "last")
         if pooling not in POOLINGS:
-            raise _wrong(f"unknown pooling {pooling!r}{_nearest(pooling, POOLINGS)}")
+            raise _wrong(f"unknown pooling {pooling!r}{nearest(pooling, POOLINGS)}")
         if values.get("max_prompt_tokens", 1) < 1:
             raise _wrong(f"max_prompt_tokens is {values['max_prompt_tokens']}; at least 1")
         template, budget = values.get("prompt_template"), values.get("pixel_budget")
@@ -266,17 +266,11 @@ def _typed(data: object) -> dict[str, Any]:
     values = cast("dict[str, Any]", data)
     for key, value in values.items():
         if key not in _TYPES:
-            raise _wrong(f"unknown key {key!r}{_nearest(key, _TYPES)}")
+            raise _wrong(f"unknown key {key!r}{nearest(key, _TYPES)}")
         # type() and not isinstance(): true is no number here.
         if type(value) is not _TYPES[key]:
             raise _wrong(f"{key!r} must be {_TYPES[key].__name__}, not {value!r}")
     return values
-
-
-def _nearest(name: str, known: Any) -> str:
-    near = get_close_matches(name, list(known), n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{hint} known: {', '.join(known)}"
 
 
 def _wrong(message: str) -> CheckpointError:

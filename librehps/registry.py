@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
 from librehps.errors import ConfigError
 
 T = TypeVar("T")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message about a name that is not known: the nearest one, and all.
+
+    Args:
+        name: What was asked for.
+        known: What there is, in the order in which to list it.
+    """
+    names = list(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"; {hint}known: {', '.join(names) or 'none'}"
 
 
 class Registry(Generic[T]):
@@ -48,11 +61,9 @@ class Registry(Generic[T]):
             ConfigError: No such entry (code ``name_unknown``); lists the known ones.
         """
         if name not in self._entries:
-            near = get_close_matches(name, self._entries, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            known = ", ".join(self._entries) or "none"
             raise ConfigError(
-                f"no {self.kind} is called {name!r}; {hint}known: {known}", code="name_unknown"
+                f"no {self.kind} is called {name!r}{nearest(name, self._entries)}",
+                code="name_unknown",
             )
         return self._entries[name]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from librehps.errors import ConfigError
-from librehps.registry import Registry
+from librehps.registry import Registry, nearest
 
 
 @pytest.fixture
@@ -44,3 +44,11 @@ def test_an_unknown_name_lists_the_known_ones(shapes: Registry[Callable[[], str]
     ) as caught:
         shapes["circel"]
     assert caught.value.code == "name_unknown"
+
+
+def test_the_nearest_name_comes_before_all_of_them() -> None:
+    assert nearest("mergr", ["vision", "merger"]) == (
+        "; did you mean 'merger'? known: vision, merger"
+    )
+    assert nearest("x", ["vision", "merger"]) == "; known: vision, merger"
+    assert nearest("x", []) == "; known: none"

@@ -2,6 +2,7 @@
 
 from librehps.training.recipe import (
     DataRecipe,
+    LoraRecipe,
     OptimizerRecipe,
     Recipe,
     RunRecipe,
@@ -12,6 +13,7 @@ from librehps.training.trainer import TrainingResult, train
 
 __all__ = [
     "DataRecipe",
+    "LoraRecipe",
     "OptimizerRecipe",
     "Recipe",
     "RunRecipe",

@@ -15,6 +15,8 @@ from librehps.errors import InputError
 from librehps.losses import AxisLoss, build_loss
 from librehps.model import PreferenceModel
 from librehps.modeling import Qwen3_5Backbone
+from librehps.training.adapters import add_adapters
+from librehps.training.keeping import without_weights
 from librehps.training.objective import Objective
 from librehps.training.optimizers import build_optimizers, set_rates
 from librehps.training.recipe import Recipe
@@ -53,6 +55,7 @@ class Learner:
         accelerator: The processes that learn together.
 
     Raises:
+        BackendError: LoRA without peft (code ``peft_missing``).
         CheckpointError: The start cannot be loaded; see `PreferenceModel.from_pretrained`.
         ConfigError: The recipe asks for what cannot be.
     """
@@ -66,6 +69,10 @@ class Learner:
         # What is mapped from the checkpoint's file must not be written to.
         for parameter in self.model.parameters():
             parameter.data = parameter.data.clone()
+        #: The model as it is saved, without weights.
+        self.plain = without_weights(self.model)
+        if recipe.lora is not None:
+            add_adapters(self.model.model, recipe.lora)
         if recipe.run.gradient_checkpointing:
             cast("Qwen3_5Backbone", self.model.model).gradient_checkpointing = True
         self.objective = Objective(
@@ -88,6 +95,11 @@ class Learner:
         """
         run = self._recipe.run
         share = rate_share(self._recipe.schedule, step=step, steps=run.steps)
+        # What a step draws at random, such as dropout, is a function of its number: a run that is
+        # resumed draws it again.
+        processes = self._accelerator.num_processes
+        place = (run.seed * 1_000_003 + step) * processes + self._accelerator.process_index
+        torch.manual_seed(place % 2**63)
         self.model.train()
         loss, pairs, position = 0.0, 0, Position()
         for number, whole in enumerate(batches, start=1):

@@ -35,6 +35,8 @@ class ParameterGroup:
 
 def part_of(name: str) -> str:
     """Return the part of `PARTS` that a parameter of a `PreferenceModel` belongs to."""
+    if ".lora_A." in name or ".lora_B." in name:
+        return "adapters"
     if not name.startswith("model."):
         return "heads"
     if name.startswith("model.visual.merger."):
@@ -44,9 +46,18 @@ def part_of(name: str) -> str:
     return "vision" if name.startswith("model.visual.") else "backbone"
 
 
-def _scale(recipe: OptimizerRecipe, part: str) -> float:
-    """Return the factor of a part; patches have that of the tower unless they have their own."""
-    whole = recipe.scales.get("vision", 1.0) if part == "patches" else 1.0
+def _scale(recipe: OptimizerRecipe, name: str, *, adapted: bool) -> float:
+    """Return the factor of a parameter; patches have that of the tower unless they have their own.
+
+    Where the model has adapters, the rest of it rests unless the recipe names it.
+    """
+    part = part_of(name)
+    if ".base_layer." in name:
+        # Its adapter learns for it.
+        return 0.0
+    whole = 0.0 if adapted and part not in ("adapters", "heads") else 1.0
+    if part == "patches":
+        whole = recipe.scales.get("vision", whole)
     return recipe.scales.get(part, whole)
 
 
@@ -57,13 +68,15 @@ def parameter_groups(model: nn.Module, recipe: OptimizerRecipe) -> list[Paramete
         ConfigError: Nothing is left to learn (code ``recipe_value``).
     """
     found: dict[tuple[str, bool, bool], list[tuple[str, nn.Parameter]]] = {}
+    adapted = any(part_of(name) == "adapters" for name, _ in model.named_parameters())
     for name, parameter in model.named_parameters():
         part = part_of(name)
-        learns = _scale(recipe, part) > 0.0
+        learns = _scale(recipe, name, adapted=adapted) > 0.0
         parameter.requires_grad_(learns)
         if not learns:
             continue
-        in_block = ".layers." in name or ".blocks." in name
+        # The factors of an update are no matrices of the model: what Muon evens out is the update.
+        in_block = part != "adapters" and (".layers." in name or ".blocks." in name)
         matrix = parameter.ndim == 2
         table = "embed" in name
         key = (part, matrix and in_block, matrix and not table)
@@ -76,7 +89,7 @@ def parameter_groups(model: nn.Module, recipe: OptimizerRecipe) -> list[Paramete
             parameters=tuple(parameters),
             matrices=matrices,
             decays=decays,
-            scale=_scale(recipe, part),
+            scale=_scale(recipe, parameters[0][0], adapted=adapted),
         )
         for (part, matrices, decays), parameters in sorted(
             found.items(), key=lambda item: (PARTS.index(item[0][0]), item[0][1:])

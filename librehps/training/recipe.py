@@ -9,17 +9,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from librehps.errors import ConfigError
+from librehps.registry import nearest
 
 __all__ = [
     "PARTS",
     "DataRecipe",
+    "LoraRecipe",
     "OptimizerRecipe",
     "Recipe",
     "RunRecipe",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 #: Parts of a model that may learn at rates of their own, or not at all.
-PARTS = ("patches", "vision", "merger", "backbone", "heads")
+PARTS = ("patches", "vision", "merger", "backbone", "adapters", "heads")
 
 T = TypeVar("T")
 
@@ -55,6 +56,27 @@ class DataRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoraRecipe:
+    """Low-rank updates that learn in the place of the backbone's weights.
+
+    With them, ``adapters`` and ``heads`` learn and all else is frozen but for the parts that
+    ``optimizer.scales`` names; the weights of a layer that has an adapter are frozen even there.
+
+    Args:
+        rank: Of an update.
+        alpha: Updates count ``alpha / rank``.
+        dropout: Share of a layer's inputs that its adapter does not see in a step.
+        targets: Which linear layers have one: parts (``backbone``, ``vision``, ``merger``), or what
+            a layer's name ends with, such as ``q_proj`` or ``mlp.down_proj``.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ("backbone",)
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerRecipe:
     """How weights follow their gradients.
 
@@ -67,7 +89,8 @@ class OptimizerRecipe:
         betas: Of AdamW.
         clip: Largest norm of a step's gradient; 0 does not clip.
         scales: Factors on the learning rate by part (`PARTS`); 0 freezes it. ``patches``, the first
-            layer of the vision tower, has the factor of ``vision`` unless it is named.
+            layer of the vision tower, has the factor of ``vision`` unless it is named. ``adapters``
+            are those of LoRA, which Muon leaves to AdamW.
     """
 
     kind: Literal["adamw", "muon"] = "adamw"
@@ -137,6 +160,7 @@ class Recipe:
         run: How long and how much.
         loss: Name of a loss, or its settings with the name as ``kind``.
         axis_weights: Weights of axes in the loss; 1 for those not named.
+        lora: Learn low-rank updates; ``None`` learns the weights themselves.
         optimizer: How weights follow their gradients.
         schedule: How the learning rate changes.
     """
@@ -146,6 +170,7 @@ class Recipe:
     run: RunRecipe
     loss: str | Mapping[str, Any] = "logistic_normal"
     axis_weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    lora: LoraRecipe | None = None
     optimizer: OptimizerRecipe = field(default_factory=OptimizerRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
 
@@ -179,11 +204,29 @@ class Recipe:
         for beta in optimizer.betas:
             if not 0.0 <= beta < 1.0:
                 raise ConfigError(f"optimizer.betas has {beta}; 0 to below 1", code="recipe_value")
+        if self.lora is not None:
+            self._check_lora(self.lora)
+        elif "adapters" in optimizer.scales:
+            raise ConfigError(
+                "optimizer.scales names 'adapters', and there are none without lora",
+                code="recipe_value",
+            )
         for part in optimizer.scales:
             if part not in PARTS:
                 raise ConfigError(
-                    f"optimizer.scales names {part!r}{_nearest(part, PARTS)}", code="recipe_key"
+                    f"optimizer.scales names {part!r}{_unknown(part, PARTS)}", code="recipe_key"
                 )
+
+    def _check_lora(self, lora: LoraRecipe) -> None:
+        faults = {
+            f"lora.rank is {lora.rank}; at least 1": lora.rank < 1,
+            f"lora.alpha is {lora.alpha}; above 0": not 0.0 < lora.alpha < math.inf,
+            f"lora.dropout is {lora.dropout}; 0 to below 1": not 0.0 <= lora.dropout < 1.0,
+            "lora.targets is empty": not lora.targets,
+        }
+        for fault, found in faults.items():
+            if found:
+                raise ConfigError(fault, code="recipe_value")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as JSON data, every default written out."""
@@ -244,7 +287,7 @@ def _build(kind: type[T], data: Any, place: str) -> T:
     for key in given:
         if key not in fields:
             where = f" in {place}" if place else ""
-            raise ConfigError(f"{key!r}{where}{_nearest(str(key), fields)}", code="recipe_key")
+            raise ConfigError(f"{key!r}{where}{_unknown(str(key), fields)}", code="recipe_key")
     for name, item in fields.items():
         needed = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if needed and name not in given:
@@ -265,6 +308,8 @@ def _value(hint: Any, value: Any, place: str) -> Any:
         value = _build(cast("type[Any]", hint), value, place)
     elif origin is tuple and isinstance(value, list):
         items = cast("list[Any]", value)
+        if inner[-1] is Ellipsis:
+            inner = (inner[0],) * len(items)
         if len(items) != len(inner):
             raise ConfigError(f"{place} holds {len(inner)} values", code="recipe_value")
         value = tuple(_value(i, v, place) for i, v in zip(inner, items, strict=True))
@@ -280,6 +325,10 @@ def _value(hint: Any, value: Any, place: str) -> Any:
 
 
 def _first_that_fits(choices: Sequence[Any], value: Any, place: str) -> Any:
+    others = [choice for choice in choices if choice is not types.NoneType]
+    if len(others) == 1 and value is not None:
+        # What is wrong inside it is worth more than that it does not fit.
+        return _value(others[0], value, place)
     for choice in choices:
         try:
             return _value(choice, value, place)
@@ -292,7 +341,5 @@ def _inside(place: str, name: Any) -> str:
     return f"{place}.{name}" if place else str(name)
 
 
-def _nearest(name: str, known: Any) -> str:
-    near = get_close_matches(name, list(known), n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f" is no key of a recipe{hint} known: {', '.join(known)}"
+def _unknown(name: str, known: Iterable[str]) -> str:
+    return f" is no key of a recipe{nearest(name, known)}"

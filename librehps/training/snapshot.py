@@ -64,7 +64,7 @@ def write_snapshot(
     Args:
         folder: Folder of the run's snapshots.
         progress: Where the run stands.
-        model: Its weights.
+        model: Its weights, of which those that learn are kept.
         optimizers: Their states, by name.
         recipe: What the run was started with; going on with another is refused.
         keep: How many snapshots stay.
@@ -73,10 +73,15 @@ def write_snapshot(
     part = folder / f".{place.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+    learning = _learning(model)
+    weights = {
+        name: tensor.contiguous().cpu()
+        for name, tensor in model.state_dict().items()
+        if name in learning
+    }
     save_file(weights, part / "model.safetensors")
     numbers: dict[str, Any] = {}
-    tensors: dict[str, torch.Tensor] = {"rng.torch": torch.get_rng_state()}
+    tensors: dict[str, torch.Tensor] = {}
     for name, optimizer in optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
             for key, value in state.items():
@@ -111,7 +116,7 @@ def read_snapshot(
     optimizers: Mapping[str, torch.optim.Optimizer],
     recipe: Mapping[str, Any],
 ) -> Progress:
-    """Put a snapshot's tensors and random state in place, and return where the run stands.
+    """Put a snapshot's tensors in place, and return where the run stands.
 
     Raises:
         CheckpointError: The snapshot is damaged (code ``snapshot_damaged``), or the recipe is
@@ -138,8 +143,12 @@ def read_snapshot(
             item=str(place),
         )
     try:
-        model.load_state_dict(weights)
-        torch.set_rng_state(tensors.pop("rng.torch"))
+        found = model.load_state_dict(weights, strict=False)
+        missing = _learning(model).intersection(found.missing_keys)
+        if missing or found.unexpected_keys:
+            raise KeyError(*sorted(missing), *found.unexpected_keys)
+        # An earlier release kept the random state, which is now a function of the step.
+        tensors.pop("rng.torch", None)
         for name, optimizer in optimizers.items():
             whole = optimizer.state_dict()
             whole["state"] = _nested(name, tensors, numbers)
@@ -149,6 +158,12 @@ def read_snapshot(
             f"does not fit the model: {error}", code="snapshot_damaged", item=str(place)
         ) from error
     return progress
+
+
+def _learning(model: nn.Module) -> set[str]:
+    """Return the names of what changes in training; the rest is in the checkpoint of the start."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    return model.state_dict().keys() - frozen
 
 
 def _said(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from librehps.modeling import Qwen3_5Backbone
 from librehps.processing import load_processor
 from librehps.progress import progress_bar
 from librehps.training.journal import Journal, draw_curves
+from librehps.training.keeping import save_checkpoint
 from librehps.training.learner import Learner
 from librehps.training.measure import Measure, measure
 from librehps.training.processes import gather, mean, open_processes
@@ -68,8 +69,9 @@ def train(
     """Train a model as a recipe says.
 
     ``out`` gets ``recipe.json``, ``log.jsonl``, ``curves.png``, ``tensorboard/``, ``snapshots/``,
-    lists of bad rows and bad pairs, and two checkpoints: ``best/`` by validation loss, and
-    ``last/``.
+    lists of bad rows and bad pairs, and two checkpoints: ``best/`` by validation loss, if there is
+    a validation set, and ``last/``. With LoRA the updates are merged into these, and lie beside
+    them in ``best-adapter/`` and ``last-adapter/`` in peft's format.
 
     Under ``torchrun`` or ``accelerate launch`` each process learns from its share of every batch
     and the gradients are averaged; the first one writes. The process group is left to the caller,
@@ -291,8 +293,13 @@ class _Run:
 
     def _save_model(self, name: str) -> None:
         if self.writes:
-            self.model.trained = True
-            self.model.save_pretrained(self.out / name, processor=self.processor)
+            save_checkpoint(
+                self.out / name,
+                self.model,
+                self.model.state_dict(),
+                plain=self.learner.plain,
+                processor=self.processor,
+            )
 
     def _bad(self) -> tuple[BadPair, ...]:
         """Return the comparisons that any of the processes left out."""

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from librehps.errors import ConfigError
-from librehps.training.recipe import read_recipe
+from librehps.training.recipe import LoraRecipe, read_recipe
 
 LEAST = {"start": "a", "data": {"train": "b"}, "run": {"steps": 3}}
 
@@ -36,12 +36,14 @@ def test_overrides_reach_inside_and_are_yaml(tmp_path: Path) -> None:
         "optimizer.betas=[0.8, 0.9]",
         "data.validation=null",
         "loss={kind: bradley_terry, margin: 0.5}",
+        "lora.targets=[q_proj, v_proj, vision]",
     ]
     recipe = read_recipe(written(tmp_path, LEAST), overrides)
     assert recipe.run.steps == 7
     assert recipe.optimizer.scales == {"vision": 0.0}
     assert recipe.optimizer.betas == (0.8, 0.9)
     assert recipe.data.validation is None
+    assert recipe.lora == LoraRecipe(targets=("q_proj", "v_proj", "vision"))
     assert recipe.loss == {"kind": "bradley_terry", "margin": 0.5}
 
 
@@ -56,6 +58,13 @@ def test_overrides_reach_inside_and_are_yaml(tmp_path: Path) -> None:
         (["run.steps=true"], "recipe_value", "run.steps cannot be True"),
         (["run.steps=1.5"], "recipe_value", "run.steps cannot be 1.5"),
         (["run.batch_tokens=0"], "recipe_value", "run.batch_tokens is 0; at least 1"),
+        (["lora.rnak=2"], "recipe_key", "'rnak' in lora.*did you mean 'rank'"),
+        (["lora.rank=0"], "recipe_value", "lora.rank is 0; at least 1"),
+        (["lora.dropout=1"], "recipe_value", "lora.dropout is 1.0"),
+        (["lora.alpha=0"], "recipe_value", "lora.alpha is 0.0"),
+        (["lora.targets=[]"], "recipe_value", "lora.targets is empty"),
+        (["lora.targets=[1]"], "recipe_value", "cannot be 1"),
+        (["optimizer.scales.adapters=2"], "recipe_value", "there are none without lora"),
         (["run.steps=0"], "recipe_value", "run.steps is 0; at least 1"),
         (["optimizer.learning_rate=.nan"], "recipe_value", "learning_rate is nan"),
         (["optimizer.betas=[0.9]"], "recipe_value", "betas holds 2 values"),

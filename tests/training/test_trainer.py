@@ -164,9 +164,11 @@ def test_a_limit_on_tokens_changes_the_memory_and_not_the_run(
         train(too_low, tmp_path / "low", device="cpu")
 
 
+@pytest.mark.parametrize("lora", [None, {"rank": 2}], ids=["whole", "lora"])
 def test_two_processes_do_what_one_does_with_twice_the_batch(
-    tmp_path: Path, settings: dict[str, Any]
+    tmp_path: Path, settings: dict[str, Any], lora: dict[str, Any] | None
 ) -> None:
+    settings["lora"] = lora
     settings["loss"] = "bradley_terry"
     settings["run"] |= {"steps": 4, "batch_pairs": 4, "accumulate": 2, "evaluate_every": 2}
     # Each process cuts its own pairs into as many parts as they need.

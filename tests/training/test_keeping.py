@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from librehps import LibreHPS
+from librehps.model import PreferenceModel
+from librehps.processing import load_processor
+from librehps.training.adapters import add_adapters
+from librehps.training.keeping import save_checkpoint, without_weights
+from librehps.training.recipe import LoraRecipe
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_what_is_saved_is_plain_and_leaves_what_learns_alone(
+    place: Path, tmp_path: Path, adapted: bool
+) -> None:
+    model = PreferenceModel.from_pretrained(place / "start")
+    plain = without_weights(model)
+    assert {tensor.device.type for tensor in plain.parameters()} == {"meta"}
+    if adapted:
+        add_adapters(model.model, LoraRecipe(rank=2))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    save_checkpoint(
+        tmp_path / "best",
+        model,
+        model.state_dict(),
+        plain=plain,
+        processor=load_processor(place / "start"),
+    )
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert {tensor.device.type for tensor in plain.parameters()} == {"meta"}
+    names = {"best", "best-adapter"} if adapted else {"best"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    # Updates begin at zero: what is saved before any step is the start itself.
+    start, saved = (
+        load_file(folder / "model.safetensors") for folder in (place / "start", tmp_path / "best")
+    )
+    assert start.keys() == saved.keys()
+    assert all(torch.equal(start[name], saved[name]) for name in start)
+    assert LibreHPS.from_pretrained(tmp_path / "best", device="cpu").trained
