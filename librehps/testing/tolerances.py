@@ -222,6 +222,27 @@ _ENTRIES = (
         where="tests/kernels/gated_delta_rule/test_torch_chunked.py: results and every gradient"
         "; keys 1% apart, rate 1",
     ),
+    Tolerance(
+        name="selective_scan_float64",
+        limit=1e-12,
+        measured=2.3e-14,
+        where="tests/kernels/selective_scan/test_torch_{chunked,decays}.py: results and every "
+        "gradient",
+    ),
+    Tolerance(
+        name="selective_scan_float32",
+        limit=5e-6,
+        measured=6.8e-7,
+        where="tests/kernels/selective_scan/test_torch_{chunked,decays}.py: results and every "
+        "gradient",
+    ),
+    Tolerance(
+        name="selective_scan_bfloat16",
+        limit=0.01,
+        measured=3.4e-3,
+        where="tests/kernels/selective_scan/test_torch_chunked.py: results and every gradient; "
+        "inputs rounded first",
+    ),
 )
 
 TOLERANCES: dict[str, Tolerance] = {entry.name: entry for entry in _ENTRIES}
