@@ -85,7 +85,7 @@ def train(
                 "folder": str(out),
                 "steps": result.steps,
                 "stopped_early": result.stopped_early,
-                "best_step": result.best_step,
+                "best_step": None if result.last is None else result.best_step,
                 "bad_pairs": result.bad_pairs,
                 "validation": None if result.last is None else result.last.to_dict(),
             }
@@ -97,5 +97,9 @@ def train(
             for axis, found in result.last.axes.items()
         ]
         write_table(["axis", "decided pairs", "accuracy", "nats per vote"], rows)
-    best = f"; best at step {result.best_step}" if result.last is not None else ""
+    best = (
+        "; no best/, since the recipe names no data.validation"
+        if result.last is None
+        else f"; best at step {result.best_step}"
+    )
     write_line(f"{out / 'last'}: {result.steps} steps{best}")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from librehps.data.writing import write_lines
 
@@ -20,6 +20,7 @@ class Journal:
     """Writes a run's numbers as they come.
 
     ``log.jsonl`` has an object per line with ``kind`` (``train`` or ``validation``) and ``step``.
+    There is no file before the first line: a run that fails before it leaves nothing behind.
 
     Args:
         folder: The run's folder.
@@ -28,16 +29,14 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, step: int = 0, tensorboard: bool = True) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / LOG
-        kept = [row for row in read_journal(folder) if row["step"] <= step]
-        write_lines(path, (json.dumps(row) + "\n" for row in kept))
-        self._file = path.open("a", encoding="utf-8")
+        self._folder = folder
+        self._step = step
+        self._tensorboard = tensorboard
+        self._file: TextIO | None = None
         self._events: Any = None
-        if tensorboard:
-            from torch.utils.tensorboard.writer import SummaryWriter
-
-            self._events = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        kept = [row for row in read_journal(folder) if row["step"] <= step]
+        if (folder / LOG).exists():
+            write_lines(folder / LOG, (json.dumps(row) + "\n" for row in kept))
 
     def __enter__(self) -> Journal:
         """Return itself."""
@@ -50,17 +49,29 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         """Close the files."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         if self._events is not None:
             self._events.close()
 
     def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Write one line; numbers inside it go to TensorBoard under their names."""
+        if self._file is None:
+            self._file = self._opened()
         self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         self._file.flush()
         if self._events is not None:
             for name, value in _numbers(values).items():
                 self._events.add_scalar(f"{kind}/{name}", value, step)
+
+    def _opened(self) -> TextIO:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if self._tensorboard:
+            from torch.utils.tensorboard.writer import SummaryWriter
+
+            folder = str(self._folder / "tensorboard")
+            self._events = SummaryWriter(folder, purge_step=self._step + 1)
+        return (self._folder / LOG).open("a", encoding="utf-8")
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
 from librehps.data.loader import PairBatch, Position
-from librehps.errors import InputError
+from librehps.errors import ConfigError, InputError
+from librehps.heads import scores_of_nothing
 from librehps.losses import AxisLoss, build_loss
 from librehps.model import PreferenceModel
 from librehps.modeling import Qwen3_5Backbone
@@ -19,13 +20,18 @@ from librehps.training.adapters import add_adapters
 from librehps.training.keeping import without_weights
 from librehps.training.objective import Objective
 from librehps.training.optimizers import build_optimizers, set_rates
+from librehps.training.processes import gather, in_step
 from librehps.training.recipe import Recipe
 from librehps.training.schedule import rate_share
+from librehps.training.sharding import is_sharded, shard, whole, whole_state
+from librehps.typing import Tensor
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 __all__ = ["Learner", "Update"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,17 @@ class Learner:
     def __init__(self, recipe: Recipe, accelerator: Accelerator) -> None:
         self._recipe = recipe
         self._accelerator = accelerator
+        self._sharded = is_sharded(accelerator)
+        if self._sharded and recipe.optimizer.kind == "muon":
+            raise ConfigError(
+                "muon needs whole matrices, and FSDP cuts them: set optimizer.kind=adamw",
+                code="muon_sharded",
+            )
         self.model = PreferenceModel.from_pretrained(
-            Path(recipe.start), dtype=torch.float32, device=accelerator.device
+            Path(recipe.start),
+            dtype=torch.float32,
+            # What is cut comes to the device block by block, and is never on it as a whole.
+            device="cpu" if self._sharded else accelerator.device,
         )
         # What is mapped from the checkpoint's file must not be written to.
         for parameter in self.model.parameters():
@@ -78,9 +93,14 @@ class Learner:
         self.objective = Objective(
             AxisLoss(build_loss(recipe.loss), weights=dict(recipe.axis_weights))
         )
+        self._check_objective()
+        # The same weights; its backward pass averages the gradients over the processes.
+        self._shared = self.model
+        if self._sharded:
+            shard(self.model, accelerator)
         self.optimizers = build_optimizers(self.model, recipe.optimizer)
-        #: The same weights; its backward pass averages the gradients over the processes.
-        self._shared = cast("PreferenceModel", accelerator.prepare_model(self.model))
+        if not self._sharded:
+            self._shared = cast("PreferenceModel", accelerator.prepare_model(self.model))
 
     def update(self, batches: Iterable[PairBatch], *, step: int) -> Update:
         """Do one update of the weights.
@@ -102,16 +122,18 @@ class Learner:
         torch.manual_seed(place % 2**63)
         self.model.train()
         loss, pairs, position = 0.0, 0, Position()
-        for number, whole in enumerate(batches, start=1):
-            parts = whole.parts()
+        for number, batch in enumerate(batches, start=1):
+            parts = batch.parts()
             for part in parts:
                 last = number == run.accumulate and part is parts[-1]
-                # Gradients are averaged over the processes once for each update; so it does not
-                # matter that one process may have more parts than another.
-                with nullcontext() if last else self._accelerator.no_sync(self._shared):
-                    loss += self._learn_from(part, whole, step=step)
-            pairs += len(whole.keys)
-            position = whole.after
+                with self._averaging(last):
+                    loss += self._learn_from(part, batch, step=step)
+            if self._sharded:
+                # The others meet this process in every pass of theirs.
+                for _ in range(max(gather(self._accelerator, len(parts))) - len(parts)):
+                    self._learn_from(parts[-1], batch, step=step, counts=False)
+            pairs += len(batch.keys)
+            position = batch.after
         norm = self._clipped()
         if not norm < float("inf"):
             raise InputError(
@@ -131,19 +153,54 @@ class Learner:
             return nullcontext()
         return torch.autocast(self.model.device.type, dtype=torch.bfloat16)
 
-    def _learn_from(self, pairs: PairBatch, whole: PairBatch, *, step: int) -> float:
+    def in_step(self, own: Iterable[T]) -> Iterator[tuple[T, bool]]:
+        """Go through things of this process that each take a forward pass of the model.
+
+        Yields:
+            Each with True. Where the processes must meet in every pass, the last one is then
+            repeated with False, for as long as another process has some of its own.
+        """
+        if self._sharded:
+            return in_step(self._accelerator, own)
+        return ((one, True) for one in own)
+
+    def state(self, *, keep: bool) -> dict[str, Tensor]:
+        """Return the model's tensors by name, whole; see `whole_state`. All must call it."""
+        return whole_state(self.model, keep=keep)
+
+    def _check_objective(self) -> None:
+        """Try the heads on nothing: what does not fit the loss is known before data is read."""
+        outputs = scores_of_nothing(
+            self.model.heads,
+            hidden_size=cast("Qwen3_5Backbone", self.model.model).hidden_size,
+            device=self.model.device,
+        )
+        self.objective.check(self.model.heads, outputs)
+
+    def _averaging(self, last: bool) -> AbstractContextManager[Any]:
+        """Return the context of a backward pass, which averages over the processes or does not."""
+        # Gradients of whole models are averaged once for each update; so it does not matter that
+        # one process may have more parts than another. Those that are cut have no place but in
+        # their shares, and are averaged each time.
+        if last or self._sharded:
+            return nullcontext()
+        return self._accelerator.no_sync(self._shared)
+
+    def _learn_from(
+        self, pairs: PairBatch, of: PairBatch, *, step: int, counts: bool = True
+    ) -> float:
         """Add the gradient of a part of a batch to the others; return its share of the loss."""
         with self.autocast():
             outputs = self._shared(pairs.batch.to(device=self.model.device))
         values = self.objective.values(outputs, pairs)
-        loss = self.objective.total(values, pairs, whole=whole)
+        loss = self.objective.total(values, pairs, whole=of)
         if not bool(torch.isfinite(loss)):
             raise InputError(
                 f"the loss is {float(loss.detach())} at step {step + 1}, on the pairs "
                 f"{', '.join(pairs.keys[:4])} …: lower the learning rate, or look at these",
                 code="loss_not_finite",
             )
-        loss = loss / self._recipe.run.accumulate
+        loss = loss * counts / self._recipe.run.accumulate
         self._accelerator.backward(loss)
         return float(loss.detach())
 
@@ -151,4 +208,4 @@ class Learner:
         """Clip the gradient and return what its norm was."""
         # Without a limit the norm is still worth writing down.
         limit = self._recipe.optimizer.clip or float("inf")
-        return float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        return float(whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)))

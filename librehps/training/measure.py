@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from librehps.calibration import preference_probability
-from librehps.data.loader import PairLoader
+from librehps.data.loader import PairBatch, PairLoader
 from librehps.errors import InputError
 from librehps.heads import HeadOutput
 from librehps.model import PreferenceModel
@@ -19,6 +19,9 @@ from librehps.training.objective import Objective, pair_scores
 from librehps.typing import Tensor
 
 __all__ = ["AxisMeasure", "Measure", "Observations", "measure"]
+
+
+_Part = tuple[PairBatch, PairBatch]
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,9 @@ class Observations:
     """What one process saw, before the processes' parts are put together.
 
     Args:
-        losses: The objective on each batch.
-        counts: Pairs in each batch.
-        rows: By axis, a tensor per batch with a row per labelled pair: difference of the means,
+        losses: The objective on each part of a batch, times the pairs of that batch.
+        counts: Pairs in each part.
+        rows: By axis, a tensor per part with a row per labelled pair: difference of the means,
             stated probability of ``a``, and target; float64, on the CPU.
     """
 
@@ -81,6 +84,9 @@ def measure(
     *,
     advance: Callable[[int], None] = lambda count: None,
     gather: Callable[[Observations], list[Observations]] = lambda own: [own],
+    in_step: Callable[[Iterable[_Part]], Iterable[tuple[_Part, bool]]] = lambda own: (
+        (part, True) for part in own
+    ),
 ) -> Measure:
     """Score all comparisons of a loader and compare with what people said.
 
@@ -90,7 +96,9 @@ def measure(
         model: What is measured.
         loader: The comparisons; neither shuffled nor swapped, so that the result is repeatable.
         objective: For the loss.
-        advance: Called with the number of batches done since the last call.
+        advance: Called with the number of parts of batches done since the last call.
+        in_step: Repeats a part, with False, where another process has more of them and a forward
+            pass takes all of them.
         gather: Returns what all processes found whose loaders share the comparisons.
 
     Raises:
@@ -100,34 +108,39 @@ def measure(
     model.eval()
     found = Observations()
     with torch.inference_mode():
-        for whole in loader.batches():
-            losses: list[float] = []
-            for pairs in whole.parts():
-                outputs = model(pairs.batch.to(device=model.device, dtype=model.dtype))
-                values = objective.values(outputs, pairs)
-                losses.append(float(objective.total(values, pairs, whole=whole)))
-                for output in outputs.values():
-                    for axis in output.axes:
-                        target = pairs.target[:, pairs.axes.index(axis)]
-                        found.rows.setdefault(axis, []).append(_rows(output, axis, target))
-            found.losses.append(sum(losses))
-            found.counts.append(len(whole.keys))
+        for (pairs, whole), own in in_step(_parts(loader)):
+            outputs = model(pairs.batch.to(device=model.device, dtype=model.dtype))
+            if not own:
+                continue
+            loss = float(objective.total(objective.values(outputs, pairs), pairs, whole=whole))
+            found.losses.append(loss * len(whole.keys))
+            found.counts.append(len(pairs.keys))
+            for output in outputs.values():
+                for axis in output.axes:
+                    target = pairs.target[:, pairs.axes.index(axis)]
+                    found.rows.setdefault(axis, []).append(_rows(output, axis, target))
             advance(1)
     model.train(training)
     every = gather(found)
     counts = [count for one in every for count in one.counts]
     if not counts:
         raise InputError("no comparison could be measured", code="loader_empty")
-    every_loss = [loss for one in every for loss in one.losses]
+    losses = [loss for one in every for loss in one.losses]
     rows: dict[str, list[Tensor]] = {}
     for one in every:
         for axis, parts in one.rows.items():
             rows.setdefault(axis, []).extend(parts)
-    total = sum(loss * count for loss, count in zip(every_loss, counts, strict=True))
     return Measure(
-        loss=total / sum(counts),
+        loss=sum(losses) / sum(counts),
         axes={axis: _of_axis(torch.cat(parts)) for axis, parts in rows.items()},
     )
+
+
+def _parts(loader: PairLoader) -> Iterator[_Part]:
+    """Yield the parts of all batches, each with its batch."""
+    for whole in loader.batches():
+        for pairs in whole.parts():
+            yield pairs, whole
 
 
 def _rows(output: HeadOutput, axis: str, target: Tensor) -> Tensor:

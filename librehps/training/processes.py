@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 
-from librehps.errors import ConfigError
+from librehps.errors import ConfigError, InputError
 from librehps.training.recipe import RunRecipe
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["gather", "mean", "open_processes"]
+__all__ = ["gather", "in_step", "mean", "open_processes"]
 
 T = TypeVar("T")
 
@@ -28,7 +29,13 @@ def open_processes(run: RunRecipe, device: torch.device | str | None = None) -> 
         ConfigError: They were begun in a way that is not supported (code ``run_processes``).
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate.utils import parse_flag_from_env
 
+    if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
+        raise ConfigError(
+            "DeepSpeed is not supported: to cut the weights over devices, use FSDP 2",
+            code="run_processes",
+        )
     # Where there is nothing else, accelerate must be told so, or each process would be alone.
     cpu = not torch.accelerator.is_available()
     if device is not None:
@@ -39,10 +46,10 @@ def open_processes(run: RunRecipe, device: torch.device | str | None = None) -> 
         # A loss may leave a part of the heads alone, such as the sigma of Bradley-Terry.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    if accelerator.distributed_type not in ("NO", "MULTI_CPU", "MULTI_GPU"):
+    if accelerator.distributed_type not in ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP"):
         raise ConfigError(
-            f"{accelerator.distributed_type.value}: this release trains on one device, or on "
-            "several that each hold the whole model",
+            f"{accelerator.distributed_type.value}: this release trains on one device, on several "
+            "that each hold the whole model, or with FSDP 2",
             code="run_processes",
         )
     return accelerator
@@ -60,6 +67,35 @@ def gather(accelerator: Accelerator, own: T) -> list[T]:
     if accelerator.num_processes == 1:
         return [own]
     return cast("list[T]", gather_object([own]))
+
+
+def in_step(accelerator: Accelerator, own: Iterable[T]) -> Iterator[tuple[T, bool]]:
+    """Go through what each process has until none has any left. All must call it.
+
+    Args:
+        accelerator: Of the run.
+        own: What this process has; not as many as another, maybe.
+
+    Yields:
+        Each of its own with True, then the last one again with False while others have some.
+
+    Raises:
+        InputError: This process has nothing at all and others have (code ``loader_empty``).
+    """
+    items, last = iter(own), list[T]()
+    while True:
+        found = next(items, None)
+        if not any(gather(accelerator, found is not None)):
+            return
+        if found is not None:
+            last = [found]
+        if not last:
+            raise InputError(
+                "one process has no comparison that can be used, and the others wait for it: "
+                "there must be one for each",
+                code="loader_empty",
+            )
+        yield last[0], found is not None
 
 
 def mean(accelerator: Accelerator, own: float) -> float:

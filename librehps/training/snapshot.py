@@ -22,6 +22,7 @@ from torch import nn
 
 from librehps.data.loader import BadPair, Position
 from librehps.errors import CheckpointError
+from librehps.training.sharding import cut_like, whole, whole_state
 
 __all__ = ["Progress", "latest_snapshot", "read_snapshot", "write_snapshot"]
 
@@ -57,9 +58,11 @@ def write_snapshot(
     model: nn.Module,
     optimizers: Mapping[str, torch.optim.Optimizer],
     recipe: Mapping[str, Any],
+    processes: int = 1,
+    writes: bool = True,
     keep: int = 2,
 ) -> Path:
-    """Write a snapshot, and remove all but the last ``keep``.
+    """Write a snapshot, and remove all but the last ``keep``. All processes must call it.
 
     Args:
         folder: Folder of the run's snapshots.
@@ -67,30 +70,42 @@ def write_snapshot(
         model: Its weights, of which those that learn are kept.
         optimizers: Their states, by name.
         recipe: What the run was started with; going on with another is refused.
+        processes: How many go through the data together; going on with others is refused.
+        writes: Whether this process writes; the others hand over their shares of tensors.
         keep: How many snapshots stay.
     """
     place = folder / f"step-{progress.step:08d}"
-    part = folder / f".{place.name}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     learning = _learning(model)
     weights = {
         name: tensor.contiguous().cpu()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in whole_state(model, keep=writes).items()
         if name in learning
     }
-    save_file(weights, part / "model.safetensors")
     numbers: dict[str, Any] = {}
     tensors: dict[str, torch.Tensor] = {}
     for name, optimizer in optimizers.items():
         for index, state in optimizer.state_dict()["state"].items():
             for key, value in state.items():
-                if isinstance(value, torch.Tensor):
-                    tensors[f"{name}.{index}.{key}"] = value.contiguous().cpu()
-                else:
+                if not isinstance(value, torch.Tensor):
                     numbers[f"{name}.{index}.{key}"] = value
+                    continue
+                full = whole(value)
+                if writes:
+                    tensors[f"{name}.{index}.{key}"] = full.contiguous().cpu()
+    if not writes:
+        return place
+    part = folder / f".{place.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    save_file(weights, part / "model.safetensors")
     save_file(tensors, part / "optimizer.safetensors")
-    text = {"format": _FORMAT, "progress": asdict(progress), "numbers": numbers, "recipe": recipe}
+    text = {
+        "format": _FORMAT,
+        "progress": asdict(progress),
+        "numbers": numbers,
+        "processes": processes,
+        "recipe": recipe,
+    }
     (part / "state.json").write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
     for file in part.iterdir():
         with file.open("rb") as handle:
@@ -115,19 +130,20 @@ def read_snapshot(
     model: nn.Module,
     optimizers: Mapping[str, torch.optim.Optimizer],
     recipe: Mapping[str, Any],
+    processes: int = 1,
 ) -> Progress:
     """Put a snapshot's tensors in place, and return where the run stands.
 
     Raises:
-        CheckpointError: The snapshot is damaged (code ``snapshot_damaged``), or the recipe is
-            another one (``snapshot_recipe``).
+        CheckpointError: The snapshot is damaged (code ``snapshot_damaged``), the recipe is another
+            one (``snapshot_recipe``), or so is the number of processes (``snapshot_processes``).
     """
     try:
         state = json.loads((place / "state.json").read_text("utf-8"))
         weights = load_file(place / "model.safetensors")
         tensors = load_file(place / "optimizer.safetensors")
         then, now = _said(state["recipe"]), _said(json.loads(json.dumps(recipe)))
-        numbers, told = state["numbers"], state["progress"]
+        numbers, told, shared_by = state["numbers"], state["progress"], state.get("processes", 1)
         bad = tuple(BadPair(**one) for one in told["bad"])
         progress = Progress(**(told | {"position": Position(**told["position"]), "bad": bad}))
     except Exception as error:
@@ -142,7 +158,16 @@ def read_snapshot(
             code="snapshot_recipe",
             item=str(place),
         )
+    if shared_by != processes:
+        # Each takes its share of a step: with others, the steps would be of other sizes.
+        raise CheckpointError(
+            f"was made by {shared_by} processes, and this is {processes}: start as many",
+            code="snapshot_processes",
+            item=str(place),
+        )
     try:
+        now_there = model.state_dict()
+        weights = {name: cut_like(one, now_there[name]) for name, one in weights.items()}
         found = model.load_state_dict(weights, strict=False)
         missing = _learning(model).intersection(found.missing_keys)
         if missing or found.unexpected_keys:
@@ -150,9 +175,14 @@ def read_snapshot(
         # An earlier release kept the random state, which is now a function of the step.
         tensors.pop("rng.torch", None)
         for name, optimizer in optimizers.items():
-            whole = optimizer.state_dict()
-            whole["state"] = _nested(name, tensors, numbers)
-            optimizer.load_state_dict(whole)
+            known = optimizer.state_dict()
+            known["state"] = _nested(name, tensors, numbers)
+            for index, one in enumerate(one for g in optimizer.param_groups for one in g["params"]):
+                for key, value in known["state"].get(index, {}).items():
+                    # Moments are cut as their parameter is; the number of the step is not.
+                    if isinstance(value, torch.Tensor) and value.shape == one.shape:
+                        known["state"][index][key] = cut_like(value, one)
+            optimizer.load_state_dict(known)
     except (KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(
             f"does not fit the model: {error}", code="snapshot_damaged", item=str(place)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -19,9 +19,7 @@ from librehps.data.loader import BadPair, PairBatch, PairLoader, Position
 from librehps.data.records import Comparison
 from librehps.data.writing import write_lines
 from librehps.errors import ConfigError, InputError
-from librehps.heads import scores_of_nothing
 from librehps.inputs.processor import Processor
-from librehps.modeling import Qwen3_5Backbone
 from librehps.processing import load_processor
 from librehps.progress import progress_bar
 from librehps.training.journal import Journal, draw_curves
@@ -131,7 +129,6 @@ class _Run:
         self.learner = Learner(recipe, self.accelerator)
         self.model = self.learner.model
         self.objective = self.learner.objective
-        self._check_objective()
         self.loader = self._loader(recipe.data.train, shuffle=True)
         self.validation = (
             None
@@ -148,6 +145,7 @@ class _Run:
             model=self.model,
             optimizers=self.learner.optimizers,
             recipe=self.recipe.to_dict(),
+            processes=self.accelerator.num_processes,
         )
         # Each process counts its share of them; together they are all of them again.
         own, count = self.loader.share
@@ -188,15 +186,6 @@ class _Run:
             best_step=self.progress.best_step,
             bad_pairs=len(self._bad()),
         )
-
-    def _check_objective(self) -> None:
-        """Try the heads on nothing: what does not fit the loss is known before data is read."""
-        outputs = scores_of_nothing(
-            self.model.heads,
-            hidden_size=cast("Qwen3_5Backbone", self.model.model).hidden_size,
-            device=self.accelerator.device,
-        )
-        self.objective.check(self.model.heads, outputs)
 
     def _step(self, batches: Iterator[PairBatch]) -> None:
         """Do one update of the weights."""
@@ -266,6 +255,7 @@ class _Run:
                 self.validation,
                 self.objective,
                 gather=partial(gather, self.accelerator),
+                in_step=self.learner.in_step,
             )
 
     def _out_of_patience(self) -> bool:
@@ -273,15 +263,15 @@ class _Run:
         return patience > 0 and self.progress.since_best >= patience
 
     def _save(self) -> None:
-        bad = self._bad()
-        if self.writes:
-            write_snapshot(
-                self.out / "snapshots",
-                replace(self.progress, bad=bad),
-                model=self.model,
-                optimizers=self.learner.optimizers,
-                recipe=self.recipe.to_dict(),
-            )
+        write_snapshot(
+            self.out / "snapshots",
+            replace(self.progress, bad=self._bad()),
+            model=self.model,
+            optimizers=self.learner.optimizers,
+            recipe=self.recipe.to_dict(),
+            processes=self.accelerator.num_processes,
+            writes=self.writes,
+        )
 
     def _finish(self) -> None:
         self._save_model("last")
@@ -292,11 +282,12 @@ class _Run:
         self.accelerator.wait_for_everyone()
 
     def _save_model(self, name: str) -> None:
+        state = self.learner.state(keep=self.writes)
         if self.writes:
             save_checkpoint(
                 self.out / name,
                 self.model,
-                self.model.state_dict(),
+                state,
                 plain=self.learner.plain,
                 processor=self.processor,
             )

@@ -41,6 +41,17 @@ def test_a_run_reports_what_it_measured(place: Path, tmp_path: Path) -> None:
     assert again.stdout.splitlines()[0].split("\t")[0] == "axis"
 
 
+def test_without_a_validation_set_nobody_looks_for_the_best(place: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = (place / "recipe.yaml", "data.validation=null", "--out", out, "--device", "cpu")
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "no best/" in result.stdout
+    assert not (out / "best").exists()
+    document = json.loads(run(*arguments, "--resume", "--json").stdout)
+    assert (document["best_step"], document["validation"]) == (None, None)
+
+
 def test_wrong_usage_is_named(place: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = run(place / "recipe.yaml", "run.stpes=3", "--out", out)

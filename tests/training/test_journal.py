@@ -47,3 +47,9 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
         pixels = np.asarray(picture.convert("RGB"))
     assert pixels.shape[1] > pixels.shape[0] > 200
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
+
+
+def test_before_the_first_line_there_is_no_file(tmp_path: Path) -> None:
+    with Journal(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()

@@ -10,16 +10,17 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
 from librehps.errors import ConfigError
-from librehps.training.processes import gather, mean, open_processes
+from librehps.training.processes import gather, in_step, mean, open_processes
 from librehps.training.recipe import RunRecipe
 
 TOLD = """
 import json, sys
 from accelerate import Accelerator
-from librehps.training.processes import gather, mean
+from librehps.training.processes import gather, in_step, mean
 accelerator = Accelerator(cpu=True)
 own = accelerator.process_index
 told = [gather(accelerator, {"process": own}), mean(accelerator, own + 1.0)]
+told.append(list(in_step(accelerator, range(3 - 2 * own))))
 open(sys.argv[1] + str(own), "w").write(json.dumps(told))
 accelerator.end_training()
 """
@@ -31,11 +32,22 @@ def test_a_single_process_keeps_what_it_has() -> None:
     assert mean(accelerator, 0.1) == 0.1
 
 
-def test_weights_that_are_cut_over_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType.DEEPSPEED)
-    with pytest.raises(ConfigError, match="DEEPSPEED") as caught:
+def test_processes_of_another_kind_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Accelerator, "distributed_type", DistributedType.MEGATRON_LM)
+        with pytest.raises(ConfigError, match="MEGATRON_LM") as caught:
+            open_processes(RunRecipe(steps=1), "cpu")
+        assert caught.value.code == "run_processes"
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(ConfigError, match="DeepSpeed is not supported") as caught:
         open_processes(RunRecipe(steps=1), "cpu")
     assert caught.value.code == "run_processes"
+
+
+def test_a_process_of_its_own_goes_through_what_it_has_once() -> None:
+    accelerator = Accelerator(cpu=True)
+    assert list(in_step(accelerator, "ab")) == [("a", True), ("b", True)]
+    assert list(in_step(accelerator, "")) == []
 
 
 def test_every_process_learns_what_all_have(tmp_path: Path) -> None:
@@ -52,4 +64,6 @@ def test_every_process_learns_what_all_have(tmp_path: Path) -> None:
         assert json.loads((tmp_path / f"by-{process}").read_text()) == [
             [{"process": 0}, {"process": 1}],
             1.5,
+            # The second one repeats its only thing until the first has done all of its three.
+            [[number * (1 - process), process == 0 or number == 0] for number in range(3)],
         ]

@@ -99,6 +99,26 @@ def test_an_option_that_is_off_may_be_missing_in_an_older_snapshot(tmp_path: Pat
         read_snapshot(place, model=model, optimizers=optimizers, recipe=later)
 
 
+def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
+    model, optimizers = trained()
+    place = write_snapshot(
+        tmp_path, PROGRESS, model=model, optimizers=optimizers, recipe=RECIPE, processes=2
+    )
+    with pytest.raises(CheckpointError, match="by 2 processes, and this is 3") as caught:
+        read_snapshot(place, model=model, optimizers=optimizers, recipe=RECIPE, processes=3)
+    assert caught.value.code == "snapshot_processes"
+    found = read_snapshot(place, model=model, optimizers=optimizers, recipe=RECIPE, processes=2)
+    assert found == PROGRESS
+
+
+def test_who_does_not_write_leaves_nothing(tmp_path: Path) -> None:
+    model, optimizers = trained()
+    write_snapshot(
+        tmp_path, PROGRESS, model=model, optimizers=optimizers, recipe=RECIPE, writes=False
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_another_recipe_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
     place = save(tmp_path)
     model, optimizers = trained()

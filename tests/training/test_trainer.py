@@ -222,10 +222,15 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change(
     def infinite(*arguments: object) -> torch.Tensor:
         return torch.tensor(float("inf"))
 
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", infinite)
-    with pytest.raises(InputError, match="norm is inf at step 1"):
-        train(recipe(tmp_path, settings), tmp_path / "run", device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.utils, "clip_grad_norm_", infinite)
+        with pytest.raises(InputError, match="norm is inf at step 1"):
+            train(recipe(tmp_path, settings), tmp_path / "run", device="cpu")
     assert not (tmp_path / "run" / "last").exists()
+    # It had not begun, so that the next try may have the same folder.
+    short = recipe(tmp_path, settings, "run.steps=1", "data.validation=null")
+    assert train(short, tmp_path / "run", device="cpu").steps == 1
+    assert not (tmp_path / "run" / "best").exists()
 
 
 def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path, settings: dict[str, Any]) -> None:
