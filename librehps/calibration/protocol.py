@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Protocol, runtime_checkable
 
 from librehps.errors import ConfigError
@@ -14,7 +15,8 @@ from librehps.results import AxisScore
 class Calibrator(Protocol):
     """Turns two scores on one axis into a probability.
 
-    It need not be antisymmetric: :func:`preference_probability` sees to that.
+    It need not be antisymmetric: :func:`preference_probability` sees to that. One that is fitted
+    to judged pairs is best a :class:`~librehps.calibration.fitted.FittedCalibrator`.
     """
 
     def probability(self, score_a: AxisScore, score_b: AxisScore) -> float:
@@ -41,7 +43,9 @@ class GaussianDifference:
     def probability(self, score_a: AxisScore, score_b: AxisScore) -> float:
         """Return the probability in [0, 1] that ``a`` is preferred to ``b``."""
         difference = score_a.mean - score_b.mean
-        tail = self._tail(abs(difference), score_a.sigma, score_b.sigma)
+        # Infinity over infinity would be NaN, where finite scores lie too far apart for a float.
+        distance = min(abs(difference), sys.float_info.max)
+        tail = self._tail(distance, score_a.sigma, score_b.sigma)
         # The tail is what is small and exactly known; the other side is its complement.
         return tail if difference < 0 else 1.0 - tail
 

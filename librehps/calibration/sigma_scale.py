@@ -1,0 +1,118 @@
+"""Rescaled sigmas: the head's uncertainty is right up to one factor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from librehps.calibration.evidence import (
+    demand_differences,
+    demand_disagreement,
+    demand_pairs,
+    demand_rising,
+)
+from librehps.calibration.fitted import MIN_PAIRS, FittedCalibrator, demand_positive, read_keys
+from librehps.calibration.newton import minimise
+from librehps.calibration.normal import hazard, log_normal_tail, normal_tail
+from librehps.calibration.pairs import Numbers, ScorePairs
+from librehps.calibration.protocol import CALIBRATORS
+from librehps.errors import InputError
+
+__all__ = ["SigmaScale"]
+
+
+@dataclass(frozen=True)
+class SigmaScale(FittedCalibrator):
+    """``P(a > b) = Phi((mean_a - mean_b) / (scale sqrt(sigma_a² + sigma_b²)))``; one parameter.
+
+    The only fitted calibrator that reads the sigmas: two pairs with the same difference get
+    different probabilities where the head is less sure of one. Antisymmetric as it stands.
+
+    Args:
+        scale: What every sigma is multiplied by, above 0; above 1 where the head was too sure.
+
+    Raises:
+        ConfigError: It is not a number (code ``calibration_number``) or not above 0
+            (``calibration_not_monotone``).
+
+    References:
+        L. L. Thurstone, "A law of comparative judgment", 1927, case III, with all discriminal
+        dispersions in one unknown unit.
+    """
+
+    kind: ClassVar[str] = "sigma_scale"
+    needs_sigma: ClassVar[bool] = True
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        demand_positive("scale", self.scale)
+
+    @classmethod
+    def fit(cls, pairs: ScorePairs) -> SigmaScale:
+        """Fit by maximum likelihood: a probit regression on difference over spread.
+
+        Raises:
+            InputError: There are no sigmas, or a pair's are both 0 (code
+                ``calibration_sigma_missing``); see :mod:`librehps.calibration.evidence`.
+        """
+        if pairs.spread is None or not (pairs.spread > 0.0).all():
+            raise InputError(
+                "every pair needs sigmas above 0 to rescale; fit 'platt' or 'temperature' to "
+                "scores without",
+                code="calibration_sigma_missing",
+            )
+        demand_pairs(pairs, MIN_PAIRS)
+        demand_differences(np.abs(pairs.difference))
+        demand_disagreement(pairs)
+        folded = pairs.folded()
+        steepness = _probit_slope(
+            folded.difference / pairs.spread, folded.target, folded.weight / folded.weight.sum()
+        )
+        demand_rising(steepness)
+        return cls(scale=1.0 / steepness)
+
+    def tail(self, distance: Numbers, spread: Numbers | None) -> Numbers:
+        """Return ``Phi(-distance / (scale spread))``; see the base class."""
+        assert spread is not None
+        # A spread of 0 makes a step, as it does without calibration; 0 / 0 is a tie to the caller.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return normal_tail(distance / spread / self.scale)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return ``{"scale"}``."""
+        return {"scale": self.scale}
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> SigmaScale:
+        """Build from :meth:`parameters`; see the base class."""
+        (scale,) = read_keys(parameters, ("scale",))
+        return cls(demand_positive("scale", scale))
+
+
+# Called, not written above the class: as a decorator it would hide the class's own type.
+CALIBRATORS.register(SigmaScale.kind)(SigmaScale)
+
+
+def _probit_slope(ratio: Numbers, target: Numbers, share: Numbers) -> float:
+    """Return the slope ``k`` of ``P = Phi(k ratio)`` that is most likely; ratios not negative."""
+    unit = float(ratio.max())
+    scaled = ratio / unit
+
+    def objective(slope: Numbers) -> tuple[float, Numbers, Numbers]:
+        z = slope[0] * scaled
+        # -log Phi(-z) has the slope h(z) and the curvature h(z) (h(z) - z), with the hazard h.
+        lost, won = hazard(z), hazard(-z)
+        loss = -target * log_normal_tail(-z) - (1.0 - target) * log_normal_tail(z)
+        gradient = (1.0 - target) * lost - target * won
+        curvature = (1.0 - target) * lost * (lost - z) + target * won * (won + z)
+        return (
+            float(share @ loss),
+            np.array([(share * gradient) @ scaled]),
+            np.array([[(share * curvature) @ np.square(scaled)]]),
+        )
+
+    return float(minimise(objective, np.zeros(1))[0]) / unit
