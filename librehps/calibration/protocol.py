@@ -43,7 +43,7 @@ class GaussianDifference:
     def probability(self, score_a: AxisScore, score_b: AxisScore) -> float:
         """Return the probability in [0, 1] that ``a`` is preferred to ``b``."""
         difference = score_a.mean - score_b.mean
-        # Infinity over infinity would be NaN, where finite scores lie too far apart for a float.
+        # Finite scores may lie too far apart for a float, and infinity over infinity is NaN.
         distance = min(abs(difference), sys.float_info.max)
         tail = self._tail(distance, score_a.sigma, score_b.sigma)
         # The tail is what is small and exactly known; the other side is its complement.
@@ -55,7 +55,7 @@ class GaussianDifference:
         if sigma_a is None or sigma_b is None:
             small = math.exp(-distance)
             return small / (1.0 + small)
-        spread = math.hypot(sigma_a, sigma_b)
+        spread = min(math.hypot(sigma_a, sigma_b), sys.float_info.max)
         if spread == 0.0:
             return 0.5 if distance == 0.0 else 0.0
         # The ratio may overflow to infinity, whose tail is 0, which is right.

@@ -18,7 +18,7 @@ __all__ = ["check_calibrator"]
 
 #: Differences from the smallest to more than a float holds.
 _STEPS = (0.0, 5e-324, 1e-9, 1e-3, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0, 40.0, 800.0, 1e6, 1e154, 1.7e308)
-_SIGMAS = (0.0, 1e-300, 0.3, 2.0, 1e308)
+_SIGMAS = (0.0, 1e-300, 0.3, 2.0, 1.7e308)
 # Neighbouring doubles of the same probability; a curve that rises may tremble by so much.
 _ROUNDING = 1e-15
 

@@ -56,6 +56,12 @@ def test_a_slope_that_would_be_negative_is_zero(
     assert found.a + found.b > 0.5
 
 
+def test_a_slope_of_zero_holds_for_scores_that_lie_further_apart_than_a_float_says() -> None:
+    # Seen first it wins with 1/2 however far behind it is, seen second never.
+    far = AxisScore(1.7e308), AxisScore(-1.7e308)
+    assert Beta(0.0, 1.0).probability(*far) == 0.75
+
+
 @given(st.floats(0.05, 5), st.floats(-2, 2), st.floats(-20, 20))
 def test_equal_slopes_are_platts(slope: float, c: float, d: float) -> None:
     a, b = AxisScore(d), AxisScore(0.0)

@@ -73,6 +73,8 @@ def test_the_intercept_is_averaged_away() -> None:
         # Without sigma: the logistic function of 2.
         (AxisScore(3.0), AxisScore(1.0), 0.8807970779778823),
         (AxisScore(3.0), AxisScore(1.0, 0.1), 0.8807970779778823),
+        # Both beyond the greatest float, which then stands for both: Phi(1).
+        (AxisScore(1.7e308, 1.7e308), AxisScore(-1.7e308, 1.7e308), 0.8413447460685429),
     ],
 )
 def test_the_uncalibrated_probability(a: AxisScore, b: AxisScore, expected: float) -> None:
