@@ -1,0 +1,124 @@
+"""Intervals hold the truth as often as they say, also where pairs of a prompt go together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.model import synthetic_world
+from librehps.calibration import bootstrap, bootstrap_mean
+from librehps.errors import ConfigError, InputError
+
+REPETITIONS = 300
+
+
+def prompts(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return values of pairs, mean 0.7, and their prompts: those of one prompt go together."""
+    sizes = rng.integers(1, 9, count)
+    prompt = np.repeat(np.arange(count), sizes)
+    shared = rng.beta(1.4, 0.6, count)
+    return rng.binomial(1, shared[prompt]) * 1.0, prompt
+
+
+def coverage(*, clustered: bool, count: int = 200, repetitions: int = REPETITIONS) -> float:
+    rng = np.random.default_rng(0)
+    hits = 0
+    for repetition in range(repetitions):
+        values, prompt = prompts(rng, count)
+        found = bootstrap_mean(
+            values, clusters=prompt if clustered else None, resamples=400, seed=repetition
+        )
+        hits += found.low <= 0.7 <= found.high
+    return hits / repetitions
+
+
+def test_intervals_by_prompt_hold_the_truth_as_often_as_they_say() -> None:
+    assert 0.93 <= coverage(clustered=True) <= 0.97
+
+
+def test_intervals_that_take_pairs_for_independent_are_too_narrow() -> None:
+    assert coverage(clustered=False) < 0.88
+
+
+@pytest.mark.slow
+def test_more_repetitions_say_so_more_closely() -> None:
+    assert 0.94 <= coverage(clustered=True, repetitions=3000) <= 0.96
+    # Few prompts tell little of how much prompts differ.
+    assert 0.92 <= coverage(clustered=True, count=50, repetitions=3000) <= 0.945
+
+
+def test_the_mean_is_the_statistic_mean() -> None:
+    values, prompt = prompts(np.random.default_rng(5), 40)
+    fast = bootstrap_mean(values, clusters=prompt, seed=3)
+    slow = bootstrap(lambda rows: float(values[rows].mean()), len(values), clusters=prompt, seed=3)
+    assert fast.value == pytest.approx(slow.value)
+    assert fast.low == pytest.approx(slow.low, abs=1e-12)
+    assert fast.high == pytest.approx(slow.high, abs=1e-12)
+    assert (fast.n, fast.num_clusters, fast.level) == (len(values), 40, 0.95)
+
+
+def test_weights_count_as_copies_do() -> None:
+    values, weight = [0.0, 1.0, 5.0], [1.0, 2.0, 3.0]
+    assert bootstrap_mean(values, weight=weight).value == pytest.approx(17 / 6)
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=25).filter(lambda x: len({*x}) > 1))
+def test_clusters_are_drawn_whole(names: list[int]) -> None:
+    def statistic(rows: np.ndarray) -> float:
+        found = np.bincount(rows, minlength=len(names))
+        by_cluster: dict[int, set[int]] = {}
+        for name, times in zip(names, found.tolist(), strict=True):
+            by_cluster.setdefault(name, set()).add(times)
+        assert all(len(times) == 1 for times in by_cluster.values())
+        assert sum(times.copy().pop() for times in by_cluster.values()) == len({*names})
+        return 0.0
+
+    bootstrap(statistic, len(names), clusters=[f"prompt {name}" for name in names], resamples=5)
+
+
+def test_it_can_stand_in_for_the_benchmarks_own() -> None:
+    values = np.random.default_rng(0).normal(0, 1, 300)
+    theirs = synthetic_world.interval(values)
+    ours = bootstrap(lambda rows: float(values[rows].mean()), len(values)).to_dict()
+    assert ours["value"] == theirs["value"]
+    assert ours["n"] == theirs["n"]
+    assert ours["low"] == pytest.approx(theirs["low"], abs=0.02)
+    assert ours["high"] == pytest.approx(theirs["high"], abs=0.02)
+
+
+def test_draws_without_a_value_are_passed_over() -> None:
+    found = bootstrap(lambda rows: 1.0 if 0 in rows else math.nan, 5, resamples=100)
+    assert (found.low, found.high) == (1.0, 1.0)
+
+
+def test_the_seed_decides() -> None:
+    values = np.random.default_rng(0).normal(0, 1, 50)
+    assert bootstrap_mean(values, seed=1) == bootstrap_mean(values, seed=1)
+    assert bootstrap_mean(values, seed=1) != bootstrap_mean(values, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("build", "kind", "code"),
+    [
+        (lambda: bootstrap_mean([1.0]), InputError, "bootstrap_clusters"),
+        (lambda: bootstrap_mean(np.empty(0)), InputError, "bootstrap_clusters"),
+        (lambda: bootstrap_mean([1, 2], clusters=["x", "x"]), InputError, "bootstrap_clusters"),
+        (lambda: bootstrap_mean([1, 2], clusters=["x"]), InputError, "bootstrap_clusters"),
+        (lambda: bootstrap_mean([1, 2], weight=[1]), InputError, "metric_weight"),
+        (lambda: bootstrap_mean([1, 2], weight=[1, -1]), InputError, "metric_weight"),
+        (lambda: bootstrap_mean([1, math.nan]), InputError, "bootstrap_undefined"),
+        (lambda: bootstrap_mean([1, 2], weight=[0, 0]), InputError, "bootstrap_undefined"),
+        (lambda: bootstrap(lambda rows: math.nan, 9), InputError, "bootstrap_undefined"),
+        (lambda: bootstrap_mean([1, 2], resamples=0), ConfigError, "bootstrap_setting"),
+        (lambda: bootstrap_mean([1, 2], level=1.0), ConfigError, "bootstrap_setting"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(build: Callable[[], object], kind: type, code: str) -> None:
+    with pytest.raises(kind) as caught:
+        build()
+    assert caught.value.code == code
