@@ -21,6 +21,7 @@ from librehps.modeling.config_reading import (
     require_measures,
     select,
 )
+from librehps.modeling.mamba2_config import Mamba2Config
 from librehps.modeling.vision.config import Qwen3_5VisionConfig
 
 __all__ = ["Qwen3_5Config", "Qwen3_5TextConfig", "Qwen3_5VisionConfig"]
@@ -66,6 +67,7 @@ class Qwen3_5TextConfig:
         linear_key_head_dim: Width of a Gated DeltaNet key.
         linear_value_head_dim: Width of a Gated DeltaNet value.
         linear_conv_kernel_dim: Taps of the causal convolution, the current token included.
+        mamba2: Settings of the Mamba-2 layers; Qwen's own files have none.
         rope_theta: Base of the rotary frequencies.
         partial_rotary_factor: Share of ``head_dim`` that is rotated.
         mrope_section: Frequencies that turn with time, row and column; ``None`` in the file means
@@ -80,7 +82,8 @@ class Qwen3_5TextConfig:
 
     Raises:
         ConfigError: A size that is not a positive integer, or sizes that do not fit together
-            (code ``config_value``; ``item`` names the field).
+            (code ``config_value``; ``item`` names the field); Mamba-2 layers without their settings
+            (``config_missing``).
     """
 
     vocab_size: int
@@ -95,6 +98,7 @@ class Qwen3_5TextConfig:
     linear_key_head_dim: int
     linear_value_head_dim: int
     linear_conv_kernel_dim: int = 4
+    mamba2: Mamba2Config | None = None
     rope_theta: float = 10_000_000.0
     partial_rotary_factor: float = 0.25
     mrope_section: tuple[int, int, int] = (11, 11, 10)
@@ -116,6 +120,12 @@ class Qwen3_5TextConfig:
             item=f"{section}.linear_conv_kernel_dim",
         )
         require(len(self.layer_types) > 0, "names no layer", item=f"{section}.layer_types")
+        if "mamba2" in self.layer_types and self.mamba2 is None:
+            raise ConfigError(
+                "layer_types names mamba2, but its settings are missing",
+                code="config_missing",
+                item=f"{section}.mamba2",
+            )
         require(
             self.num_attention_heads % self.num_key_value_heads == 0,
             f"{self.num_attention_heads} query heads cannot share {self.num_key_value_heads}",
@@ -184,6 +194,9 @@ class Qwen3_5TextConfig:
             )
             values["mrope_section"] = tuple(parts)
         values["layer_types"] = _layer_types(mapping, section)
+        if values.get("mamba2") is not None:
+            width = mapping.get("hidden_size")
+            values["mamba2"] = Mamba2Config.from_hf(values["mamba2"], hidden_size=width)
         if isinstance(mapping.get("eos_token_id"), list):
             values["eos_token_id"] = tuple(mapping["eos_token_id"])
         return build(cls, values, section)
@@ -193,6 +206,8 @@ class Qwen3_5TextConfig:
         values = dataclasses.asdict(self)
         theta, factor = values.pop("rope_theta"), values.pop("partial_rotary_factor")
         section = list(values.pop("mrope_section"))
+        del values["mamba2"]
+        mamba2 = {} if self.mamba2 is None else {"mamba2": self.mamba2.to_hf()}
         eos = self.eos_token_id
         return values | {
             "model_type": "qwen3_5_text",
@@ -211,6 +226,7 @@ class Qwen3_5TextConfig:
                 "mrope_section": section,
                 "mrope_interleaved": True,
             },
+            **mamba2,
         }
 
     def num_params(self, *, include_mtp: bool = False) -> int:

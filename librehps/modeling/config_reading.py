@@ -13,6 +13,7 @@ C = TypeVar("C")
 
 # By the annotation of a field; exact types, since a bool must not pass for an int.
 _PLAIN_TYPES: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
     "int": (int,),
     "float": (float,),
     "int | None": (int, type(None)),

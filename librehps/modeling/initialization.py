@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from librehps.modeling.gated_delta_net import GatedDeltaNet, GatedRMSNorm
+from librehps.modeling.mamba2 import GroupedRMSNorm, Mamba2Mixer
 from librehps.modeling.norm import ZeroCentredRMSNorm
 from librehps.modeling.vision.positions import PositionTable
 
@@ -20,7 +21,8 @@ def initialize(model: nn.Module, *, std: float, generator: torch.Generator) -> N
     """Draw every weight of ``model`` in place, in the order of its modules.
 
     Matrices and tables are normal around zero, biases zero, norms the identity; the short
-    convolutions are uniform within ``1 / sqrt(taps)``, and Gated DeltaNet draws its own decay.
+    convolutions, with their biases, are uniform within ``1 / sqrt(taps)``; Gated DeltaNet and
+    Mamba-2 draw their own decay.
 
     A patch has many more numbers than a hidden state, and most of what is in it is how bright it
     is. So the filters of patches are normal with ``1 / sqrt(numbers)``, and then shifted to answer
@@ -35,11 +37,7 @@ def initialize(model: nn.Module, *, std: float, generator: torch.Generator) -> N
     """
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
-            filters = module.weight
-            filters.normal_(std=filters[0].numel() ** -0.5, generator=generator)
-            filters -= filters.mean(dim=(1, 2, 3, 4), keepdim=True)
-            if (bias := cast("nn.Parameter | None", module.bias)) is not None:
-                bias.normal_(std=_FLOOR, generator=generator)
+            _draw_patch_filters(module, generator)
         elif isinstance(module, nn.Linear):
             module.weight.normal_(std=std, generator=generator)
             if (bias := cast("nn.Parameter | None", module.bias)) is not None:
@@ -51,11 +49,21 @@ def initialize(model: nn.Module, *, std: float, generator: torch.Generator) -> N
         elif isinstance(module, nn.Conv1d):
             bound = module.kernel_size[0] ** -0.5
             module.weight.uniform_(-bound, bound, generator=generator)
+            if (bias := cast("nn.Parameter | None", module.bias)) is not None:
+                bias.uniform_(-bound, bound, generator=generator)
         elif isinstance(module, ZeroCentredRMSNorm):
             module.weight.zero_()
-        elif isinstance(module, GatedRMSNorm):
+        elif isinstance(module, GatedRMSNorm | GroupedRMSNorm):
             module.weight.fill_(1.0)
         elif isinstance(module, nn.LayerNorm):
             module.reset_parameters()
-        elif isinstance(module, GatedDeltaNet):
+        elif isinstance(module, GatedDeltaNet | Mamba2Mixer):
             module.reset_decay(generator)
+
+
+def _draw_patch_filters(module: nn.Conv3d, generator: torch.Generator) -> None:
+    filters = module.weight
+    filters.normal_(std=filters[0].numel() ** -0.5, generator=generator)
+    filters -= filters.mean(dim=(1, 2, 3, 4), keepdim=True)
+    if (bias := cast("nn.Parameter | None", module.bias)) is not None:
+        bias.normal_(std=_FLOOR, generator=generator)

@@ -1,8 +1,8 @@
 """What a backbone remembers of the sequences it has read, so that they can be continued.
 
 Reading a sequence in two parts, with the state handed over, equals reading it whole, wherever the
-cut is. The two kinds of layer remember differently: attention keeps every key and value, Gated
-DeltaNet a matrix of fixed size.
+cut is. Layers remember differently: attention keeps every key and value, Gated DeltaNet and Mamba-2
+a matrix of fixed size per head.
 """
 
 from __future__ import annotations
@@ -69,6 +69,19 @@ class GatedDeltaNetState:
 
     Args:
         recurrent: The associative memory of each value head, float32.
+        conv: The last inputs of the convolution, zeros where the sequence is shorter.
+    """
+
+    recurrent: Float[Tensor, "N HV K V"]
+    conv: Float[Tensor, "N C W_minus_1"]
+
+
+@dataclass(frozen=True)
+class Mamba2State:
+    """What a Mamba-2 layer carries on.
+
+    Args:
+        recurrent: The memory of each head, float32.
         conv: The last inputs of the convolution, zeros where the sequence is shorter.
     """
 

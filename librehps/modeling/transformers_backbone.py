@@ -6,7 +6,7 @@ stock layers cannot tell packed sequences apart and every sequence has to run al
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ from torch import nn
 from librehps.errors import BackendError, CheckpointError
 from librehps.kernels.backend import choose_attention
 from librehps.modeling.backbone import BackboneOutput
+from librehps.modeling.checkpoint import read_json
 from librehps.modeling.config import Qwen3_5Config
 from librehps.modeling.fuse import encode_vision, fuse_vision
 from librehps.modeling.state import BackboneState
 from librehps.typing import Float, Int, Tensor
 
 _OWN_PREFIXES = ("model.", "language_model.", "visual.")
+# The mixers of the stock model.
+_STOCK_MIXERS = {"linear_attention", "full_attention"}
 
 
 class TransformersBackbone(nn.Module):
@@ -59,8 +62,9 @@ class TransformersBackbone(nn.Module):
             attn_impl: Implementation of attention: ``auto``, ``sdpa``, ``eager``, ...
 
         Raises:
-            BackendError: transformers is not installed (code ``transformers_missing``), or
-                ``attn_impl`` is not available here (code ``attention_unavailable``).
+            BackendError: transformers is not installed (code ``transformers_missing``), its model
+                has no such layers (code ``transformers_layers``), or ``attn_impl`` is not available
+                here (code ``attention_unavailable``).
             CheckpointError: The folder and the model do not hold the same tensors (code
                 ``ckpt_missing_tensor`` or ``ckpt_unexpected_tensor``), or a weight is not finite
                 (``weight_not_finite``).
@@ -72,6 +76,7 @@ class TransformersBackbone(nn.Module):
                 "backbone='transformers' needs that package: pip install 'librehps[transformers]'",
                 code="transformers_missing",
             ) from error
+        _refuse_other_mixers(Path(folder))
         with _quiet():
             model, loading = AutoModel.from_pretrained(
                 str(folder),
@@ -186,6 +191,20 @@ class TransformersBackbone(nn.Module):
         ]
         states = torch.cat(hidden)
         return BackboneOutput(states if output_index is None else states[output_index])
+
+
+def _refuse_other_mixers(folder: Path) -> None:
+    """Raise before transformers does, which would list its own names for layers."""
+    text = read_json(folder, "config.json").get("text_config")
+    listed: Any = text.get("layer_types") if isinstance(text, Mapping) else None
+    others = sorted({str(name) for name in listed or ()} - _STOCK_MIXERS)
+    if others:
+        raise BackendError(
+            f"the stock model of transformers has no layers of type {', '.join(others)}; use "
+            "backbone='native'",
+            code="transformers_layers",
+            item=str(folder),
+        )
 
 
 @contextmanager

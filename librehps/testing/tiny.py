@@ -20,6 +20,7 @@ from librehps.model import PreferenceModel
 from librehps.modeling.backbone import Qwen3_5Backbone
 from librehps.modeling.checkpoint_writer import write_checkpoint
 from librehps.modeling.config import Qwen3_5Config, Qwen3_5TextConfig, Qwen3_5VisionConfig
+from librehps.modeling.mamba2_config import Mamba2Config
 from librehps.testing.tokenizer import TINY_TOKEN_IDS, TINY_VOCAB_SIZE, tiny_tokenizer_json
 from librehps.typing import Tensor
 
@@ -37,6 +38,7 @@ __all__ = [
 TINY_BUDGET = PixelBudget(min_pixels=128 * 128, max_pixels=256 * 256)
 
 _SHARD_BYTES = 100_000
+_TINY_MAMBA2 = Mamba2Config(num_heads=6, head_dim=16, state_size=12, n_groups=2)
 
 
 def tiny_config(
@@ -52,7 +54,7 @@ def tiny_config(
     """Return a hybrid of about 200,000 parameters, whose token ids are the tiny tokenizer's.
 
     Args:
-        layer_types: Names in ``MIXERS``.
+        layer_types: Names in ``MIXERS``; settings for Mamba-2 are there if it is among them.
         tied: Whether the language model is said to have no output matrix of its own.
     """
     text = Qwen3_5TextConfig(
@@ -67,6 +69,7 @@ def tiny_config(
         linear_num_value_heads=4,
         linear_key_head_dim=16,
         linear_value_head_dim=24,
+        mamba2=_TINY_MAMBA2 if "mamba2" in layer_types else None,
         rope_theta=10_000.0,
         partial_rotary_factor=0.5,
         mrope_section=(3, 3, 2),

@@ -20,6 +20,7 @@ from librehps.modeling.config_reading import (
 class Shape:
     width: int
     scale: float = 1.0
+    hollow: bool = False
 
 
 def test_fields_are_selected_and_whole_numbers_serve_as_floats() -> None:
@@ -40,6 +41,13 @@ def test_a_number_of_another_type_is_refused(width: object) -> None:
     with pytest.raises(ConfigError, match="of type int") as caught:
         build(Shape, {"width": width}, "shape")
     assert (caught.value.code, caught.value.item) == ("config_value", "shape.width")
+
+
+@pytest.mark.parametrize("hollow", [1, 0, "yes", None])
+def test_only_true_and_false_are_a_bool(hollow: object) -> None:
+    with pytest.raises(ConfigError, match="of type bool") as caught:
+        build(Shape, {"width": 1, "hollow": hollow}, "shape")
+    assert caught.value.item == "shape.hollow"
 
 
 @pytest.mark.parametrize(("width", "passes"), [(1, True), (0, False), (-2, False)])

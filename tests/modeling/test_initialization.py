@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from librehps.modeling import PRESETS, Qwen3_5Backbone
+from librehps.modeling import PRESETS, Qwen3_5Backbone, Qwen3_5Config
+from librehps.testing.tiny import tiny_config
 
 
-def fresh(seed: int) -> dict[str, torch.Tensor]:
-    model = Qwen3_5Backbone(PRESETS["nano"])
+def fresh(seed: int, config: Qwen3_5Config = PRESETS["nano"]) -> dict[str, torch.Tensor]:
+    model = Qwen3_5Backbone(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(float("nan"))
@@ -42,3 +45,22 @@ def test_a_grey_patch_gets_no_more_than_the_bias_however_bright_it_is() -> None:
     assert filters.sum(dim=1).abs().max() < 1e-4
     for name in ("visual.patch_embed.proj.bias", "visual.pos_embed.weight"):
         assert 0.2 < weights[name].std() < 0.4
+
+
+def test_mamba2_starts_as_its_authors_start_it() -> None:
+    config = tiny_config(layer_types=("mamba2",))
+    first, second = fresh(0, config), fresh(0, config)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert all(torch.isfinite(tensor).all() for tensor in first.values())
+    own = {
+        name.rpartition("mamba2.")[2]: tensor for name, tensor in first.items() if "mamba2." in name
+    }
+    assert (own["D"] == 1).all()
+    assert (own["norm.weight"] == 1).all()
+    assert 0 <= own["A_log"].min() < own["A_log"].max() <= math.log(16)
+    step = torch.nn.functional.softplus(own["dt_bias"])
+    assert 0.001 - 1e-6 <= step.min() < step.max() <= 0.1 + 1e-6
+    # Four taps.
+    for name in ("conv1d.weight", "conv1d.bias"):
+        assert 0.4 < own[name].abs().max() <= 0.5
+    assert own["in_proj.weight"].std() == pytest.approx(0.02, rel=0.05)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -7,10 +8,11 @@ import torch
 from torch import nn
 
 from librehps.errors import ConfigError
-from librehps.modeling import MIXERS, PRESETS, TokenMixer
+from librehps.modeling import MIXERS, PRESETS, Mamba2Config, TokenMixer
 from librehps.modeling.rotary import multimodal_rotary
 
-TEXT = PRESETS["nano"].text
+MAMBA2 = Mamba2Config(num_heads=6, head_dim=16, state_size=12, n_groups=2)
+TEXT = dataclasses.replace(PRESETS["nano"].text, mamba2=MAMBA2)
 
 
 def build(name: str) -> Any:
@@ -28,8 +30,8 @@ def run(mixer: Any, x: torch.Tensor, start: int = 0, **options: Any) -> tuple[to
     return mixer(x, rotary=rotary, cu_seqlens=bounds, **options)
 
 
-def test_the_two_mixers_of_qwen_are_registered() -> None:
-    assert {"linear_attention", "full_attention"} <= set(MIXERS)
+def test_the_two_mixers_of_qwen_and_mamba2_are_registered() -> None:
+    assert {"linear_attention", "full_attention", "mamba2"} <= set(MIXERS)
 
 
 def test_an_unknown_name_is_an_error() -> None:

@@ -5,7 +5,7 @@ import torch
 
 from librehps.errors import InputError
 from librehps.modeling import AttentionState
-from librehps.modeling.state import GatedDeltaNetState, check_state
+from librehps.modeling.state import GatedDeltaNetState, Mamba2State, check_state
 
 
 def state(tokens: list[int], lengths: list[int]) -> AttentionState:
@@ -49,3 +49,6 @@ def test_a_state_of_another_kind_is_refused() -> None:
     with pytest.raises(InputError, match="AttentionState was given a GatedDeltaNetState") as caught:
         check_state(state, AttentionState)
     assert caught.value.code == "state_mismatch"
+    # The two have the same fields, and are no less different.
+    with pytest.raises(InputError, match="Mamba2State was given a GatedDeltaNetState"):
+        check_state(state, Mamba2State)

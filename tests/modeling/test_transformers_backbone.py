@@ -12,6 +12,7 @@ from transformers import Qwen3_5ForConditionalGeneration
 from librehps.errors import BackendError, CheckpointError
 from librehps.modeling import PRESETS, BackboneState, Qwen3_5Backbone
 from librehps.modeling.transformers_backbone import TransformersBackbone
+from librehps.testing.tiny import make_tiny_checkpoint, tiny_config
 from librehps.testing.tolerances import TOLERANCES, relative_rms
 
 NANO = PRESETS["nano"]
@@ -109,3 +110,10 @@ def test_a_missing_package_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(BackendError, match="pip install") as caught:
         TransformersBackbone.from_pretrained(folder)
     assert caught.value.code == "transformers_missing"
+
+
+def test_layers_that_the_stock_model_does_not_have_are_named(tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path / "a", config=tiny_config(layer_types=("mamba2",)))
+    with pytest.raises(BackendError, match="no layers of type mamba2") as caught:
+        TransformersBackbone.from_pretrained(tmp_path / "a")
+    assert caught.value.code == "transformers_layers"
