@@ -12,6 +12,7 @@ from librehps.losses.bradley_terry import (
     SoftmaxCrossEntropy,
 )
 from librehps.losses.normal import ExpectedLogistic, LogisticNormal, Thurstone
+from librehps.losses.panel import PanelThurstone
 from librehps.losses.protocol import LOSSES, PairLoss, Scores, build_loss, loss_config
 from librehps.losses.rankings import RANKING_LOSSES, ListSoftmax, PlackettLuce, RankingLoss
 from librehps.losses.ratings import RATING_LOSSES, GaussianRating, RatingLoss, SquaredError
@@ -33,6 +34,7 @@ __all__ = [
     "ListSoftmax",
     "LogisticNormal",
     "PairLoss",
+    "PanelThurstone",
     "PlackettLuce",
     "RankingLoss",
     "RaoKupper",
