@@ -1,5 +1,5 @@
 # Two commands for a newcomer, each from a bare machine (Python >= 3.11 and make):
-#   make demo   score and rank real photographs
+#   make demo   score and rank pictures with the small model in the package
 #   make test   run the whole test suite
 # The rest is for those who change the code: lint, docs, bench, gpu.
 
@@ -30,13 +30,12 @@ $(VENV)/.installed-%: $(VENV)/.installed-core
 	$(PIP) --editable ".[$*]"
 	@touch $@
 
-demo: $(VENV)/.installed-demo  ## score and rank real photographs
-	@$(BIN)/python examples/photographs.py .demo/photographs
-	@test -d .demo/nano || $(BIN)/librehps init .demo/nano --preset nano
-	@echo; echo '$$ librehps score .demo/photographs/*.png --prompt "a cup of coffee on a table"'
-	@$(BIN)/librehps score .demo/photographs/*.png --prompt "a cup of coffee on a table" --model .demo/nano
-	@echo; echo '$$ librehps rank .demo/photographs/*.png --prompt "a portrait of a cat"'
-	@$(BIN)/librehps rank .demo/photographs/*.png --prompt "a portrait of a cat" --model .demo/nano
+demo: $(VENV)/.installed-core  ## score and rank pictures with the small model in the package
+	@$(BIN)/python examples/drawn_scenes.py .demo/pictures
+	@echo; echo '$$ librehps score .demo/pictures/*.png --prompt "an image of a blue star"'
+	@$(BIN)/librehps score .demo/pictures/*.png --prompt "an image of a blue star"
+	@echo; echo '$$ librehps rank .demo/pictures/*.png --prompt "an image of a blue star"'
+	@$(BIN)/librehps rank .demo/pictures/*.png --prompt "an image of a blue star"
 
 test: $(VENV)/.installed-test  ## run the test suite
 	$(BIN)/python -m pytest

@@ -1,4 +1,4 @@
-"""Where a checkpoint lives: a folder here, or a Hugging Face id that is downloaded to the cache."""
+"""Where a checkpoint lives: in the package, in a folder, or on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from librehps.errors import CheckpointError, ConfigError
 
 # Never pickles, never code: only what a checkpoint folder is made of.
 DOWNLOADED = ["*.json", "*.safetensors", "*.md"]
+#: The small model that comes with the package.
+BUNDLED = Path(__file__).parent / "assets" / "nano"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -22,16 +24,21 @@ def find_checkpoint(
     """Return the folder of a checkpoint, downloading it if it is a Hugging Face id.
 
     Args:
-        path_or_id: A folder, or ``"owner/name"``. A folder that is here wins.
+        path_or_id: A folder, ``"owner/name"``, or ``"nano"`` for the small model in the package. A
+            folder that is here wins over an id, not over ``"nano"``: ``"./nano"`` is a folder.
         revision: Branch, tag or commit of an id.
         local_files_only: Take an id from the cache and never use the network.
 
     Raises:
-        CheckpointError: Nothing is there (code ``ckpt_missing``), the hub does not hand it out
-            (``hub_unavailable``), or it is ``"nano"`` (``nano_not_bundled``).
-        ConfigError: A ``revision`` of a local folder (code ``revision_of_folder``).
+        CheckpointError: Nothing is there (code ``ckpt_missing``), or the hub does not hand it out
+            (``hub_unavailable``).
+        ConfigError: A ``revision`` of a local folder or of ``"nano"`` (code
+            ``revision_of_folder``).
     """
-    folder, name = Path(path_or_id), os.fspath(path_or_id)
+    # Not a Path of that name, which somebody made of a folder.
+    bundled = path_or_id == "nano"
+    folder = BUNDLED if bundled else Path(path_or_id)
+    name = os.fspath(folder if bundled else path_or_id)
     # os.path and not pathlib, whose tests raise for names that are too long or in a closed folder.
     if os.path.isdir(name):
         if revision is not None:
@@ -40,12 +47,6 @@ def find_checkpoint(
                 code="revision_of_folder",
             )
         return folder
-    if name == "nano":
-        raise CheckpointError(
-            "this release does not carry the small trained model yet; make an untrained one with "
-            "'librehps init FOLDER --preset nano', or name a checkpoint folder",
-            code="nano_not_bundled",
-        )
     if os.path.isfile(name):
         raise CheckpointError(
             f"{name} is a file; a checkpoint is the folder that holds config.json",

@@ -65,7 +65,8 @@ class LibreHPS:
         """Load a checkpoint.
 
         Args:
-            path_or_id: A folder, or a Hugging Face id, which is downloaded to the cache.
+            path_or_id: A folder; a Hugging Face id, which is downloaded to the cache; or
+                ``"nano"``, the small model in the package, which knows drawn shapes and no more.
             device: ``"auto"`` is the first CUDA device, or the CPU.
             dtype: ``"auto"`` is bfloat16 where the device multiplies it natively, or float32.
             attn_impl: ``"auto"``, ``"sdpa"``, ``"eager"``, ``"fa4"`` or ``"fa2"``.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shlex
 import subprocess
@@ -9,11 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 import librehps
+from benchmarks.model.synthetic_world import table
+from librehps import LibreHPS
+from librehps.hub import find_checkpoint
 from librehps.losses import LOSSES, RANKING_LOSSES, RATING_LOSSES
-from librehps.testing.tiny import make_tiny_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,13 +30,11 @@ def blocks(text: str, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the README assumes it: two pictures, checkpoints/nano, and the recipes."""
-    from skimage import data
-
+    """A folder as the README assumes it: the pictures that it says how to draw, and the recipes."""
     folder = tmp_path_factory.mktemp("readme")
-    Image.fromarray(data.coffee()).resize((150, 100)).save(folder / "coffee.png")
-    Image.fromarray(data.chelsea()).resize((150, 100)).save(folder / "cat.png")
-    make_tiny_checkpoint(folder / "checkpoints" / "nano")
+    drawing = [sys.executable, str(ROOT / "examples" / "drawn_scenes.py"), "pictures"]
+    assert drawing[1].endswith(README.split("`python ")[1].split(" ")[0])
+    subprocess.run(drawing, cwd=folder, check=True)
     (folder / "recipes").symlink_to(ROOT / "recipes")
     return folder
 
@@ -73,7 +74,11 @@ def test_the_command_line_quickstart_runs_as_printed(command: str, working_folde
     words = [
         name
         for word in shlex.split(command)
-        for name in (sorted(p.name for p in working_folder.glob(word)) if "*" in word else [word])
+        for name in (
+            sorted(str(p.relative_to(working_folder)) for p in working_folder.glob(word))
+            if "*" in word
+            else [word]
+        )
     ]
     run = subprocess.run(
         [sys.executable, "-m", *words],
@@ -116,7 +121,29 @@ def test_the_page_on_losses_says_what_the_code_says() -> None:
     made = subprocess.run(script, capture_output=True, text=True, check=True).stdout
     rows = re.findall(r"^\| `(\w+)` \|((?: [+-]?\d\.\d{3} \|)+)$", page, flags=re.MULTILINE)
     printed = {name: row.split("|")[:-1] for name, row in rows}
-    assert len(printed) == 3
+    assert len(printed) == 4
     for name, *slopes in (line.split() for line in made.splitlines()[1:]):
         expected = [pytest.approx(float(slope), abs=1e-9) for slope in slopes]
         assert [float(cell) for cell in printed[name]] == expected
+
+
+def test_the_page_on_nano_shows_what_was_measured_of_the_model_in_the_package() -> None:
+    page = (ROOT / "docs" / "nano.md").read_text(encoding="utf-8")
+    found = json.loads((ROOT / "benchmarks" / "results" / "nano.json").read_text("utf-8"))
+    assert table(found) in page
+    weights = find_checkpoint("nano") / "model.safetensors"
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == found["weights_sha256"]
+    assert sum(path.stat().st_size for path in weights.parent.iterdir()) <= 12_000_000
+
+
+def test_nano_ranks_the_pictures_of_the_demo_as_a_person_would(working_folder: Path) -> None:
+    scorer = LibreHPS.from_pretrained("nano", device="cpu")
+    pictures = sorted((working_folder / "pictures").glob("*.png"))
+    ranking = scorer.rank_images(images=pictures, prompt="an image of a blue star")
+    assert pictures[ranking.best.index].stem == "as-asked"
+    scores = scorer.score_images(images=pictures, prompts="an image of a blue star")
+    by_name = {path.stem: score for path, score in zip(pictures, scores, strict=True)}
+    plain = by_name["as-asked"]
+    assert plain.alignment.mean > by_name["wrong-colour"].alignment.mean
+    assert plain.coherence.mean > by_name["broken"].coherence.mean
+    assert plain.style.mean > by_name["noisy"].style.mean

@@ -103,11 +103,17 @@ def test_a_folder_has_no_revision(tmp_path: Path) -> None:
     assert caught.value.code == "revision_of_folder"
 
 
-def test_nano_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nano_is_the_model_in_the_package_whatever_is_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match="librehps init") as caught:
-        find_checkpoint("nano")
-    assert caught.value.code == "nano_not_bundled"
+    (tmp_path / "nano").mkdir()
+    bundled = find_checkpoint("nano")
+    assert (bundled / "model.safetensors").is_file()
+    assert find_checkpoint("./nano") == find_checkpoint(Path("nano")) == Path("nano")
+    with pytest.raises(ConfigError) as caught:
+        find_checkpoint("nano", revision="main")
+    assert caught.value.code == "revision_of_folder"
 
 
 def test_a_scorer_is_loaded_from_what_the_hub_returns(

@@ -10,11 +10,13 @@ against fault strength.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -28,6 +30,7 @@ from librehps.calibration import preference_probability
 from librehps.data.synthetic import FAULTS, Fault, SyntheticPair, World
 from librehps.data.synthetic.annotators import majority_probability
 from librehps.data.synthetic.faults import FAULT_AXES
+from librehps.hub import find_checkpoint
 from librehps.results import Score
 
 Numbers = NDArray[np.float64]
@@ -73,11 +76,18 @@ def main() -> None:
     options = parser.parse_args()
 
     began = time.perf_counter()
-    model = LibreHPS.from_pretrained(options.checkpoint)
+    model = LibreHPS.from_pretrained(options.checkpoint, dtype="float32")
     found = measure(model, options)
     found["checkpoint"] = Path(options.checkpoint).name
+    weights = find_checkpoint(options.checkpoint) / "model.safetensors"
+    found["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    found["date"] = date.today().isoformat()
     found["seconds"] = round(time.perf_counter() - began, 1)
-    found["machine"] = {"torch": torch.__version__, "cpu": platform.machine()}
+    found["machine"] = {
+        "torch": torch.__version__,
+        "cpu": platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
     print(table(found))
     if options.out is not None:
         options.out.write_text(json.dumps(found, indent=2) + "\n")

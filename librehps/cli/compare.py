@@ -21,8 +21,8 @@ from librehps.errors import InputError
 from librehps.results import Comparison
 
 EPILOG = options.examples(
-    'librehps compare a.png b.png --prompt "a cat" --model model',
-    'librehps compare a.png b.png --prompt "a cat" --model model --axis alignment --json',
+    'librehps compare a.png b.png --prompt "a blue star"',
+    'librehps compare a.png b.png --prompt "a blue star" --axis alignment --json',
 )
 
 

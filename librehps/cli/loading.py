@@ -9,6 +9,10 @@ from librehps.cli.output import note
 from librehps.scorer import LibreHPS
 
 UNTRAINED = "this checkpoint is untrained: its scores are noise, good for trying things out only"
+BUNDLED = (
+    "scored by nano, the small model in the package: it knows drawn shapes and nothing of "
+    "photographs; --model names another"
+)
 
 
 def load_scorer(chosen: ModelOptions) -> LibreHPS:
@@ -31,4 +35,6 @@ def load_scorer(chosen: ModelOptions) -> LibreHPS:
         note(f"warning: {warning.message}")
     if not scorer.trained:
         note(f"warning: {UNTRAINED}")
+    if chosen.model == "nano":
+        note(BUNDLED)
     return scorer

@@ -40,10 +40,10 @@ app = typer.Typer(
     cls=Verbs,
     help="Score generated pictures the way people would.",
     epilog=examples(
+        'librehps score star.png ring.png --prompt "a blue star"',
+        'librehps compare a.png b.png --prompt "a cat" --model checkpoints/librehps-4b',
+        'librehps rank *.png --prompt "a cat" --model checkpoints/librehps-4b --json',
         "librehps init model --preset nano",
-        'librehps score cat.png dog.png --prompt "a cat" --model model',
-        'librehps compare a.png b.png --prompt "a cat" --model model',
-        'librehps rank *.png --prompt "a cat" --model model --json',
         "librehps doctor",
     ),
     no_args_is_help=True,

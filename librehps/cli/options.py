@@ -47,7 +47,8 @@ class ModelOptions:
             "--model",
             "-m",
             metavar="FOLDER|ID",
-            help="Checkpoint folder, or a Hugging Face id such as owner/name.",
+            help="Checkpoint folder, a Hugging Face id such as owner/name, or nano: the small "
+            "model in the package, which knows drawn shapes and nothing of photographs.",
         ),
     ] = "nano"
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1.")] = "auto"

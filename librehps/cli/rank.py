@@ -14,8 +14,8 @@ from librehps.errors import InputError
 from librehps.results import Ranking, Score
 
 EPILOG = options.examples(
-    'librehps rank *.png --prompt "a cat" --model model',
-    'librehps rank *.png --prompt "a cat" --model model | sed -n 2p | cut -f2',
+    'librehps rank *.png --prompt "a blue star"',
+    'librehps rank *.png --prompt "a cat" --model owner/name | sed -n 2p | cut -f2',
 )
 
 

@@ -14,8 +14,8 @@ from librehps.errors import InputError
 from librehps.results import Score
 
 EPILOG = options.examples(
-    'librehps score cat.png --prompt "a cat" --model model',
-    'librehps score *.png --prompt "a cat" --model model --json > scores.json',
+    'librehps score star.png --prompt "a blue star"',
+    'librehps score *.png --prompt "a cat" --model checkpoints/librehps-4b --json > scores.json',
     "librehps score 1.png 2.png --prompts prompts.txt --model owner/name",
 )
 

@@ -93,7 +93,7 @@ def test_wrong_usage_is_status_2_and_nothing_on_stdout(arguments: list[str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("model", "code"), [("nano", "nano_not_bundled"), ("./nowhere", "ckpt_missing")]
+    ("model", "code"), [("./nano", "ckpt_missing"), ("owner/../x", "ckpt_missing")]
 )
 def test_a_model_that_cannot_be_loaded_is_a_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, code: str
