@@ -14,7 +14,7 @@ import torch
 from librehps.data.hpdv3 import read_hpdv3
 from librehps.device import choose_dtype
 from librehps.errors import CheckpointError, ConfigError, InputError
-from librehps.heads import HEADS, POOLINGS, Head, SequenceHead
+from librehps.heads import HEADS, POOLINGS, Head
 from librehps.hub import find_checkpoint
 from librehps.inputs.byte_tokenizer import (
     NUM_BYTES,
@@ -149,7 +149,7 @@ class Fresh:
         model = PreferenceModel(loaded.model, loaded.heads, pooling=self.pooling, trained=False)
         return model, processor
 
-    def draw_head(self, *, hidden_size: int) -> Head | SequenceHead:
+    def draw_head(self, *, hidden_size: int) -> Head:
         """Return a head of the kind that was asked for, its weights drawn from the seed.
 
         Raises:
@@ -183,7 +183,7 @@ class Fresh:
                 code="template_field_missing",
             )
 
-    def _heads(self, config: Qwen3_5Config) -> dict[str, Head | SequenceHead]:
+    def _heads(self, config: Qwen3_5Config) -> dict[str, Head]:
         return {self.head["kind"]: self.draw_head(hidden_size=config.text.hidden_size)}
 
     def _processor(
