@@ -10,6 +10,12 @@ import pytest
 # once, when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import torch
+
+# Without a GPU the triton kernels run in triton's interpreter. Read once, when triton is imported.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 if os.environ.get("JAXTYPING_DISABLE", "0") != "1":
     from jaxtyping import install_import_hook
 
@@ -19,6 +25,11 @@ if os.environ.get("JAXTYPING_DISABLE", "0") != "1":
 @pytest.fixture(autouse=True, scope="session")
 def two_threads() -> None:
     """Keep tests comparable between machines: two threads, like the machine that CI runs on."""
-    import torch
-
     torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def triton_device() -> torch.device:
+    """Where triton kernels run here: a GPU, or the CPU in triton's interpreter."""
+    pytest.importorskip("triton")
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

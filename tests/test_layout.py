@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "librehps"
 TESTS = ROOT / "tests"
 # Tests of several modules at once; everything else in tests/ mirrors one module.
-LANES = {"parity", "gpu"}
+LANES = {"parity", "gpu", "compile"}
 SPECIAL = {"conftest.py", "test_layout.py", "test_docs.py"}
 HARD_LIMIT = 600
 REFUSED = {"utils", "util", "helpers", "helper", "misc", "common"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import Literal
 
@@ -10,9 +12,20 @@ import torch
 
 from librehps.errors import BackendError, ConfigError
 
-__all__ = ["AttnImpl", "Choice", "KernelImpl", "choose_attention", "choose_kernels"]
+__all__ = [
+    "AttnImpl",
+    "Choice",
+    "KernelImpl",
+    "TORCH_OPS",
+    "TRITON_OPS",
+    "choose_attention",
+    "choose_kernels",
+]
 
 KernelImpl = Literal["auto", "triton", "torch"]
+# Ops with and without a file `triton_<op>.py`.
+TRITON_OPS = ("gated_rms_norm", "rms_norm", "swiglu")
+TORCH_OPS = ("causal_conv1d", "gated_delta_rule", "rotary", "selective_scan")
 AttnImpl = Literal["auto", "fa4", "fa2", "sdpa", "eager"]
 
 # What each optional attention needs: the package, the module it installs, the device capabilities.
@@ -35,31 +48,76 @@ class Choice:
     reason: str
 
 
-def choose_kernels(requested: str, device: torch.device) -> Choice:
+def choose_kernels(
+    requested: str, device: torch.device, *, op: str | None = None, unfit: str | None = None
+) -> Choice:
     """Resolve ``kernel_impl`` for a device.
+
+    ``"auto"`` is answered op by op: triton on CUDA for the ops that have it, torch for the others
+    and everywhere else. ``"triton"`` means that and nothing else, so a whole model cannot have it
+    while an op of it has no triton kernel. On a CPU triton runs only in its own interpreter
+    (``TRITON_INTERPRET=1``), and only by name.
 
     Args:
         requested: ``"auto"``, ``"triton"`` or ``"torch"``.
         device: Where the tensors are.
+        op: Name of the op, such as ``"rms_norm"``; ``None`` for a whole model.
+        unfit: Why the triton kernel of the op cannot take these arguments, if it cannot.
 
     Raises:
-        BackendError: ``"triton"`` was asked for (code ``kernel_unavailable``): not in this release.
+        BackendError: ``"triton"`` was asked for and cannot run (code ``kernel_unavailable``); the
+            message lists what is missing.
         ConfigError: No implementation has that name (code ``kernel_unknown``).
     """
     if requested == "torch":
         return Choice("torch", "asked for by name")
-    if requested == "auto":
-        return Choice("torch", f"the only implementation in this release (device: {device.type})")
-    if requested == "triton":
-        raise BackendError(
-            "kernel_impl='triton' was asked for, but this release has torch kernels only; "
-            "use kernel_impl='auto' or 'torch'",
-            code="kernel_unavailable",
+    if requested not in ("auto", "triton"):
+        raise ConfigError(
+            f"no kernel implementation is called {requested!r}; known: auto, triton, torch",
+            code="kernel_unknown",
         )
-    raise ConfigError(
-        f"no kernel implementation is called {requested!r}; known: auto, triton, torch",
-        code="kernel_unknown",
-    )
+    missing = _missing_for_triton(device, by_name=requested == "triton")
+    if unfit is not None:
+        missing.append(unfit)
+    without = TORCH_OPS if op is None else (op,) if op not in TRITON_OPS else ()
+    if requested == "triton":
+        if without:
+            missing.append(f"no triton kernel in this release for: {', '.join(without)}")
+        if missing:
+            raise BackendError(
+                f"kernel_impl='triton' cannot run here: {'; '.join(missing)}. Use "
+                "kernel_impl='auto', which takes triton where it can, or 'torch'",
+                code="kernel_unavailable",
+            )
+        return Choice("triton", "asked for by name")
+    if missing:
+        return Choice("torch", f"no triton: {'; '.join(missing)}")
+    if op is None:
+        return Choice(
+            "triton and torch",
+            f"triton for {', '.join(TRITON_OPS)}; torch for {', '.join(TORCH_OPS)} "
+            f"(device: {device.type})",
+        )
+    if without:
+        return Choice("torch", f"{op} has no triton kernel in this release")
+    return Choice("triton", f"the device is {device.type}")
+
+
+def _missing_for_triton(device: torch.device, *, by_name: bool) -> list[str]:
+    missing: list[str] = []
+    # Read where triton reads it; nothing but tests runs kernels in the interpreter.
+    interpreting = by_name and os.environ.get("TRITON_INTERPRET") == "1"
+    if device.type != "cuda" and not interpreting:
+        missing.append(f"it needs a CUDA device, and the device is {device.type}")
+    if (by_name or not missing) and not _triton_is_installed():
+        missing.append("the package triton is not installed")
+    return missing
+
+
+@cache
+def _triton_is_installed() -> bool:
+    """Asked by every op of every layer, and slow to answer where the package is absent."""
+    return find_spec("triton") is not None
 
 
 def choose_attention(requested: str, device: torch.device) -> Choice:

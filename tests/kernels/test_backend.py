@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,12 @@ import torch
 
 from librehps.errors import BackendError, ConfigError
 from librehps.kernels import backend
-from librehps.kernels.backend import choose_attention, choose_kernels
+from librehps.kernels.backend import (
+    TORCH_OPS,
+    TRITON_OPS,
+    choose_attention,
+    choose_kernels,
+)
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -21,6 +27,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         return object() if name in names else None
 
     monkeypatch.setattr(backend, "find_spec", find)
+    monkeypatch.setattr(backend, "_triton_is_installed", backend._triton_is_installed.__wrapped__)
 
 
 def capability(monkeypatch: pytest.MonkeyPatch, *, major: int, minor: int) -> None:
@@ -28,11 +35,48 @@ def capability(monkeypatch: pytest.MonkeyPatch, *, major: int, minor: int) -> No
 
 
 @pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
-def test_auto_names_what_runs_and_says_why(device: torch.device) -> None:
+def test_auto_names_what_runs_and_says_why(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch)
     kernels, attention = choose_kernels("auto", device), choose_attention("auto", device)
     assert (kernels.name, attention.name) == ("torch", "sdpa")
-    assert device.type in kernels.reason
+    assert kernels.reason.startswith("no triton: ")
+    assert ("device is cpu" in kernels.reason) == (device.type == "cpu")
+    assert ("not installed" in kernels.reason) == (device.type == "cuda")
     assert device.type in attention.reason
+
+
+def test_auto_on_cuda_takes_triton_op_by_op(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, "triton")
+    assert {choose_kernels("auto", CUDA, op=op).name for op in TRITON_OPS} == {"triton"}
+    assert {choose_kernels("auto", CUDA, op=op).name for op in TORCH_OPS} == {"torch"}
+    assert "swiglu" not in choose_kernels("auto", CUDA, op="gated_delta_rule").reason
+    whole = choose_kernels("auto", CUDA)
+    assert whole.name == "triton and torch"
+    assert all(op in whole.reason for op in (*TRITON_OPS, *TORCH_OPS))
+
+
+def test_auto_leaves_to_torch_what_triton_cannot_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, "triton")
+    choice = choose_kernels("auto", CUDA, op="rms_norm", unfit="too wide")
+    assert choice == backend.Choice("torch", "no triton: too wide")
+    with pytest.raises(BackendError, match="too wide"):
+        choose_kernels("triton", CUDA, op="rms_norm", unfit="too wide")
+
+
+def test_auto_never_takes_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, "triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert choose_kernels("auto", CPU, op="rms_norm").name == "torch"
+    assert choose_kernels("triton", CPU, op="rms_norm").name == "triton"
+
+
+def test_the_ops_with_a_triton_file_are_the_ones_that_are_listed() -> None:
+    folders = [path.parent for path in Path(backend.__file__).parent.glob("*/op.py")]
+    found = {path.name for path in folders if (path / f"triton_{path.name}.py").is_file()}
+    assert found == set(TRITON_OPS)
+    assert {path.name for path in folders} == {"attention", *TRITON_OPS, *TORCH_OPS}
 
 
 def test_a_name_is_taken_at_its_word() -> None:
@@ -41,10 +85,23 @@ def test_a_name_is_taken_at_its_word() -> None:
     assert choose_attention("eager", CPU).name == "eager"
 
 
-def test_triton_kernels_are_refused_with_what_to_use() -> None:
-    with pytest.raises(BackendError, match="torch kernels only; use kernel_impl='auto'") as caught:
+def test_triton_for_a_whole_model_needs_every_op(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, "triton")
+    with pytest.raises(BackendError) as caught:
         choose_kernels("triton", CUDA)
     assert caught.value.code == "kernel_unavailable"
+    caught.match(f"no triton kernel in this release for: {', '.join(TORCH_OPS)}")
+    caught.match("Use kernel_impl='auto', which takes triton where it can, or 'torch'")
+
+
+def test_triton_by_name_says_everything_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(BackendError) as caught:
+        choose_kernels("triton", CPU, op="gated_delta_rule")
+    caught.match("it needs a CUDA device, and the device is cpu")
+    caught.match("the package triton is not installed")
+    caught.match("no triton kernel in this release for: gated_delta_rule")
 
 
 @pytest.mark.parametrize("name", ["", "Torch", "fla", "sdpa"])

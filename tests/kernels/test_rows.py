@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from librehps.kernels import rows
-from librehps.kernels.rows import row_blocks, rows_per_block
+from librehps.kernels.rows import MAX_ROW, row_blocks, rows_per_block, too_wide
 
 CPU = torch.device("cpu")
 
@@ -35,3 +35,11 @@ def test_blocks_hold_every_row_once_in_order(
     blocks = row_blocks(torch.zeros(count, width))
     assert [row for block in blocks for row in numbers[block].tolist()] == list(range(count))
     assert all(len(numbers[block]) <= max(1, 8 // width) for block in blocks)
+
+
+def test_a_row_that_a_gpu_kernel_cannot_hold_is_told_why() -> None:
+    assert too_wide(MAX_ROW) is None
+    assert (
+        too_wide(MAX_ROW + 1)
+        == f"it takes rows of at most {MAX_ROW} elements, and these have {MAX_ROW + 1}"
+    )

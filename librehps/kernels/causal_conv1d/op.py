@@ -53,7 +53,7 @@ def causal_conv1d(
     check_arguments(
         x, weight, cu_seqlens=cu_seqlens, initial_state=initial_state, activation=activation
     )
-    choose_kernels(impl, x.device)
+    choose_kernels(impl, x.device, op="causal_conv1d")
     return causal_conv1d_torch(
         x, weight, cu_seqlens=cu_seqlens, initial_state=initial_state, activation=activation
     )

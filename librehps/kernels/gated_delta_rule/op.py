@@ -78,7 +78,7 @@ def gated_delta_rule(
         initial_state=initial_state,
         chunk_size=chunk_size,
     )
-    choose_kernels(impl, q.device)
+    choose_kernels(impl, q.device, op="gated_delta_rule")
     return gated_delta_rule_torch(
         q,
         k,

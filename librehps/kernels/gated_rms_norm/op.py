@@ -10,6 +10,7 @@ from librehps.kernels.arguments import (
 )
 from librehps.kernels.backend import choose_kernels
 from librehps.kernels.gated_rms_norm.torch_gated_rms_norm import gated_rms_norm_torch
+from librehps.kernels.rows import too_wide
 from librehps.typing import Float, Tensor
 
 __all__ = ["gated_rms_norm"]
@@ -50,5 +51,9 @@ def gated_rms_norm(
     check_shape("gate", gate, tuple(x.shape))
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, gate=gate, weight=weight)
-    choose_kernels(impl, x.device)
+    choice = choose_kernels(impl, x.device, op="gated_rms_norm", unfit=too_wide(x.shape[-1]))
+    if choice.name == "triton":
+        from librehps.kernels.gated_rms_norm.triton_gated_rms_norm import gated_rms_norm_triton
+
+        return gated_rms_norm_triton(x, gate, weight, eps=eps)
     return gated_rms_norm_torch(x, gate, weight, eps=eps)

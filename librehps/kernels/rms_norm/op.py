@@ -10,6 +10,7 @@ from librehps.kernels.arguments import (
 )
 from librehps.kernels.backend import choose_kernels
 from librehps.kernels.rms_norm.torch_rms_norm import rms_norm_torch
+from librehps.kernels.rows import too_wide
 from librehps.typing import Float, Tensor
 
 __all__ = ["rms_norm"]
@@ -40,5 +41,9 @@ def rms_norm(
     check_last_dimension("x", x)
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, weight=weight)
-    choose_kernels(impl, x.device)
+    choice = choose_kernels(impl, x.device, op="rms_norm", unfit=too_wide(x.shape[-1]))
+    if choice.name == "triton":
+        from librehps.kernels.rms_norm.triton_rms_norm import rms_norm_triton
+
+        return rms_norm_triton(x, weight, eps=eps)
     return rms_norm_torch(x, weight, eps=eps)

@@ -53,5 +53,5 @@ def rotary(
             code="argument_shape",
             item="cos",
         )
-    choose_kernels(impl, x.device)
+    choose_kernels(impl, x.device, op="rotary")
     return rotary_torch(x, cos, sin)

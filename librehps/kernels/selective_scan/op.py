@@ -94,7 +94,7 @@ def selective_scan(
         initial_state=initial_state,
         chunk_size=chunk_size,
     )
-    choose_kernels(impl, x.device)
+    choose_kernels(impl, x.device, op="selective_scan")
     return selective_scan_torch(
         x,
         dt,

@@ -48,5 +48,9 @@ def swiglu(
             code="argument_dtype",
             item="up",
         )
-    choose_kernels(impl, gate.device)
+    choice = choose_kernels(impl, gate.device, op="swiglu")
+    if choice.name == "triton":
+        from librehps.kernels.swiglu.triton_swiglu import swiglu_triton
+
+        return swiglu_triton(gate, up)
     return swiglu_torch(gate, up)

@@ -17,7 +17,8 @@ def test_the_op_gives_the_definition() -> None:
     torch.testing.assert_close(swiglu(gate, up), swiglu_reference(gate, up))
 
 
-def test_bad_arguments_are_refused() -> None:
+def test_bad_arguments_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(InputError, match="expected one dtype"):
         swiglu(torch.ones(3, 8), torch.ones(3, 8, dtype=torch.bfloat16))
     with pytest.raises(BackendError):

@@ -1,0 +1,300 @@
+"""Compile every triton kernel ahead of time and count what it takes on a GPU; needs no GPU.
+
+    python -m benchmarks.ops.compile_kernels [--preset NAME ...] [--target 90 100] [--out JSON]
+
+Every op with a triton kernel is called, forward and backward, with tensors that have shapes and no
+memory, at the widths of each published size; what it would launch is caught and compiled instead,
+for sm_90 (H100, H200) and sm_100 (B200). So what is compiled is what is shipped, and nothing is
+written down twice. The exit status is 1 where a gate is red: no spilled registers, no more shared
+memory than a block can have, no body that is only a trap.
+
+This says that the kernels compile and fit. It says nothing about speed or, on a GPU, correctness.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import triton
+from torch import Tensor
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton.runtime.jit import JITFunction
+
+from benchmarks.model.full_size import commit, describe_machine
+from librehps.kernels.gated_rms_norm.triton_gated_rms_norm import gated_rms_norm_triton
+from librehps.kernels.rms_norm.triton_rms_norm import rms_norm_triton
+from librehps.kernels.swiglu.triton_swiglu import swiglu_triton
+from librehps.modeling.presets import PRESETS
+
+TARGETS = (90, 100)
+TOKENS = 8192
+MAX_SHARED = 232_448
+"""Bytes of shared memory that one block can have on sm_90 and sm_100."""
+
+POINTERS = {
+    torch.bfloat16: "*bf16",
+    torch.float16: "*fp16",
+    torch.float32: "*fp32",
+    torch.float64: "*fp64",
+    torch.int32: "*i32",
+    torch.int64: "*i64",
+}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One specialisation of a kernel, as triton would make it for a launch.
+
+    Args:
+        kernel: The function.
+        signature: Type of each argument in triton's words.
+        constants: Arguments that are known when compiling.
+        aligned: Positions of arguments that are a multiple of 16.
+        num_warps: Groups of 32 threads.
+    """
+
+    kernel: JITFunction
+    signature: tuple[tuple[str, str], ...]
+    constants: tuple[tuple[str, Any], ...]
+    aligned: tuple[int, ...]
+    num_warps: int
+
+    @classmethod
+    def of(cls, kernel: JITFunction, *args: Any, **options: Any) -> Launch:
+        """Describe ``kernel[grid](*args, **options)``; a 1 and a None become constants."""
+        named = dict(zip(kernel.arg_names, args, strict=False))
+        named |= {name: options[name] for name in kernel.arg_names if name in options}
+        signature: dict[str, str] = {}
+        constants: dict[str, Any] = {}
+        aligned: list[int] = []
+        for index, parameter in enumerate(kernel.params):
+            value = named[parameter.name]
+            if parameter.is_constexpr or value is None or (type(value) is int and value == 1):
+                signature[parameter.name] = "constexpr"
+                constants[parameter.name] = value
+            elif isinstance(value, Tensor):
+                # Of memory from torch; a view may begin anywhere, and is then compiled anew.
+                signature[parameter.name] = POINTERS[value.dtype]
+                aligned.append(index)
+            elif isinstance(value, int):
+                signature[parameter.name] = "i32" if abs(value) < 2**31 else "i64"
+                aligned += [index] if value % 16 == 0 else []
+            else:
+                raise TypeError(f"{kernel.__name__}: {parameter.name} is {value!r}")
+        return cls(
+            kernel=kernel,
+            signature=tuple(signature.items()),
+            constants=tuple(constants.items()),
+            aligned=tuple(aligned),
+            num_warps=options["num_warps"],
+        )
+
+    def compile(self, capability: int) -> Any:
+        """Return triton's compiled kernel for sm_<capability>."""
+        source = ASTSource(
+            fn=self.kernel,
+            signature=dict(self.signature),
+            constexprs=dict(self.constants),
+            attrs={(index,): [["tt.divisibility", 16]] for index in self.aligned},
+        )
+        target = GPUTarget("cuda", capability, 32)
+        return triton.compile(source, target=target, options={"num_warps": self.num_warps})
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one compiled kernel takes.
+
+    Args:
+        kernel: Name of the function.
+        target: ``"sm_90"`` or ``"sm_100"``.
+        pointers: Dtypes of the pointers, in order.
+        constants: Arguments that are known when compiling.
+        num_warps: Groups of 32 threads.
+        registers: Of one thread.
+        spilled_bytes: Registers that were moved to memory, of one thread: the stack and local
+            memory that ``cuobjdump`` reports.
+        shared_bytes: Shared memory of one block.
+        instructions: Of machine code, without padding.
+        used_by: Ops with dtype and preset that launch it.
+    """
+
+    kernel: str
+    target: str
+    pointers: str
+    constants: dict[str, Any]
+    num_warps: int
+    registers: int
+    spilled_bytes: int
+    shared_bytes: int
+    instructions: int
+    used_by: tuple[str, ...]
+
+    def faults(self) -> list[str]:
+        """Return the gates that are red."""
+        found: list[str] = []
+        if self.spilled_bytes:
+            found.append(f"spills {self.spilled_bytes} bytes")
+        if self.shared_bytes > MAX_SHARED:
+            found.append(f"takes {self.shared_bytes} bytes of shared memory of {MAX_SHARED}")
+        # What does not fit into tensor memory compiles to a kernel that only traps.
+        if self.instructions < 16:
+            found.append(f"has {self.instructions} instructions only")
+        return found
+
+
+@contextmanager
+def catching(launches: list[Launch]) -> Iterator[None]:
+    """Append to ``launches`` what would be launched, and launch nothing."""
+
+    def run(kernel: JITFunction, *args: Any, grid: Any, warmup: bool, **options: Any) -> None:
+        launches.append(Launch.of(kernel, *args, **options))
+
+    with patch.object(JITFunction, "run", run):
+        yield
+
+
+def differentiate(function: Callable[..., Any], *tensors: Tensor, **options: Any) -> None:
+    """Call a function forward and backward."""
+    leaves = [tensor.requires_grad_() for tensor in tensors]
+    made = function(*leaves, **options)
+    results = made if isinstance(made, tuple) else (made,)
+    torch.autograd.grad(results, leaves, [torch.empty_like(y) for y in results])
+
+
+def calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
+    """Return a call of every op at the widths of a preset; tensors without memory."""
+    text = PRESETS[preset].text
+
+    def empty(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device="meta")
+
+    def norm(*shape: int) -> None:
+        differentiate(rms_norm_triton, empty(*shape), empty(shape[-1]), eps=text.rms_norm_eps)
+
+    def gated() -> None:
+        shape = (TOKENS, text.linear_num_value_heads, text.linear_value_head_dim)
+        weight = empty(shape[-1])
+        eps = text.rms_norm_eps
+        differentiate(gated_rms_norm_triton, empty(*shape), empty(*shape), weight, eps=eps)
+
+    def activation() -> None:
+        shape = (TOKENS, text.intermediate_size)
+        differentiate(swiglu_triton, empty(*shape), empty(*shape))
+
+    return {
+        "rms_norm of the width": lambda: norm(TOKENS, text.hidden_size),
+        "rms_norm of a head": lambda: norm(TOKENS, text.num_attention_heads, text.head_dim),
+        "gated_rms_norm": gated,
+        "swiglu": activation,
+    }
+
+
+def collect(presets: list[str]) -> dict[Launch, list[str]]:
+    """Return every specialisation that the presets need, with who needs it."""
+    found: dict[Launch, list[str]] = {}
+    for preset in presets:
+        for dtype in (torch.bfloat16, torch.float32):
+            for name, call in calls(preset, dtype).items():
+                launches: list[Launch] = []
+                with catching(launches):
+                    call()
+                if not launches:
+                    raise RuntimeError(f"{name} launched nothing")
+                for launch in launches:
+                    user = f"{name}, {str(dtype).removeprefix('torch.')}, {preset}"
+                    found.setdefault(launch, []).append(user)
+    return found
+
+
+def tool(name: str, *arguments: str) -> str:
+    """Run a program of triton's wheel."""
+    path = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
+    return subprocess.run(
+        [str(path), *arguments], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def measure(launch: Launch, capability: int, used_by: list[str]) -> Usage:
+    """Compile and count."""
+    compiled = launch.compile(capability)
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(compiled.asm["cubin"])
+        file.flush()
+        report = tool("cuobjdump", "-res-usage", file.name)
+        code = tool("nvdisasm", "-c", file.name)
+    counts = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", report))
+    instructions = re.findall(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z]\w*)", code, re.M)
+    return Usage(
+        kernel=launch.kernel.__name__,
+        target=f"sm_{capability}",
+        pointers=" ".join(kind[1:] for _, kind in launch.signature if kind.startswith("*")),
+        constants={name: str(value) for name, value in launch.constants},
+        num_warps=launch.num_warps,
+        registers=int(counts["REG"]),
+        spilled_bytes=int(counts["STACK"]) + int(counts["LOCAL"]),
+        shared_bytes=int(compiled.metadata.shared),
+        instructions=sum(name != "NOP" for name in instructions),
+        used_by=tuple(used_by),
+    )
+
+
+def main() -> int:
+    """Compile, print, write and judge."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--preset", nargs="+", default=list(PRESETS), choices=list(PRESETS))
+    parser.add_argument("--target", nargs="+", default=list(TARGETS), type=int, metavar="SM")
+    parser.add_argument("--out", type=Path, help="where the report goes as JSON")
+    arguments = parser.parse_args()
+    if triton.knobs.runtime.interpret:
+        parser.error("TRITON_INTERPRET is set: the interpreter has no kernels to compile")
+    usages = [
+        measure(launch, capability, used_by)
+        for launch, used_by in collect(arguments.preset).items()
+        for capability in arguments.target
+    ]
+    red = 0
+    for usage in usages:
+        faults = usage.faults()
+        red += bool(faults)
+        print(
+            f"{usage.kernel:28} {usage.target:6} {usage.num_warps:2} warps {usage.registers:3} "
+            f"registers {usage.shared_bytes:6} B shared {usage.spilled_bytes} B spilled  "
+            f"{usage.used_by[0]}{''.join('; ' + fault for fault in faults)}",
+            file=sys.stderr,
+        )
+    report = {
+        "benchmark": "compile_kernels",
+        "command": "python -m " + " ".join(["benchmarks.ops.compile_kernels", *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": describe_machine(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("torch", "triton")},
+        "what_this_shows": "The kernels compile and fit. Nothing here has run on a GPU.",
+        "gates": {"spilled_bytes": 0, "shared_bytes": MAX_SHARED, "red": red},
+        "kernels": [asdict(usage) for usage in usages],
+    }
+    if arguments.out:
+        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    return int(red > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

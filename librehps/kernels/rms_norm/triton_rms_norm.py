@@ -1,0 +1,179 @@
+"""Zero-centred RMS norm in triton: a row stays in registers, so x is read once in each direction.
+
+Not run on a GPU yet: checked in triton's interpreter, and compiled ahead of time (see README.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any, no_type_check
+
+import torch
+import triton
+import triton.language as tl
+from torch.autograd.function import once_differentiable
+
+from librehps.kernels.arguments import compute_dtype
+from librehps.kernels.triton_rows import as_rows, partial_sums, reduction_tile, triton_dtype
+from librehps.typing import Float, Tensor
+
+__all__ = ["rms_norm_triton", "unit_tile"]
+
+
+def rms_norm_triton(
+    x: Float[Tensor, "... D"], weight: Float[Tensor, " D"], *, eps: float
+) -> Float[Tensor, "... D"]:
+    """Compute `librehps.kernels.rms_norm`; ``D`` is at most `librehps.kernels.rows.MAX_ROW`."""
+    return _RMSNorm.apply(eps, as_rows(x), weight.contiguous()).view(x.shape)
+
+
+@triton.jit
+@no_type_check
+def unit_tile(x, inside, width, EPS: tl.constexpr):
+    """Divide rows by their root mean square.
+
+    Args:
+        x: [ROWS, COLUMNS] in the dtype of the computation, zero outside.
+        inside: [ROWS, 1], which rows exist.
+        width: Columns that exist.
+        EPS: Added to the mean of squares.
+
+    Returns:
+        The rows, and the factors [ROWS, 1].
+    """
+    mean = tl.sum(x * x, axis=1, keep_dims=True) / width
+    # A row that does not exist would be 0 / 0 without eps, and would spoil the sums over rows.
+    factor = 1.0 / tl.sqrt(tl.where(inside, mean, 1.0) + EPS)
+    return x * factor, factor
+
+
+@triton.jit
+@no_type_check
+def _rms_norm_fwd_kernel(
+    p_x,
+    p_weight,
+    p_y,
+    rows,
+    width,
+    stride_x,
+    EPS: tl.constexpr,
+    WIDE: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """Normalise ROWS rows: ``p_x`` [rows, width] with ``stride_x``, ``p_y`` [rows, width]."""
+    i_row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
+    i_column = tl.arange(0, COLUMNS)[None, :]
+    m_row, m_column = i_row < rows, i_column < width
+    mask = m_row & m_column
+    b_x = tl.load(p_x + i_row * stride_x + i_column, mask=mask, other=0.0).to(WIDE)
+    b_weight = tl.load(p_weight + i_column, mask=m_column, other=0.0).to(WIDE)
+    b_unit, _ = unit_tile(b_x, m_row, width, EPS)
+    b_y = b_unit * (1.0 + b_weight)
+    tl.store(p_y + i_row * width + i_column, b_y.to(p_y.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+@no_type_check
+def _rms_norm_bwd_kernel(
+    p_x,
+    p_weight,
+    p_grad_y,
+    p_grad_x,
+    p_grad_weight,
+    rows,
+    width,
+    stride_x,
+    stride_grad_y,
+    EPS: tl.constexpr,
+    WIDE: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """Take every n-th tile of n programs: ``p_grad_x`` [rows, width], one partial sum each.
+
+    ``p_grad_weight`` is [programs, width] in the dtype of the computation.
+    """
+    i_column = tl.arange(0, COLUMNS)[None, :]
+    m_column = i_column < width
+    b_scale = 1.0 + tl.load(p_weight + i_column, mask=m_column, other=0.0).to(WIDE)
+    b_sums = tl.zeros((ROWS, COLUMNS), dtype=WIDE)
+    for block in range(tl.program_id(0), tl.cdiv(rows, ROWS), tl.num_programs(0)):
+        i_row = (block * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
+        m_row = i_row < rows
+        mask = m_row & m_column
+        b_x = tl.load(p_x + i_row * stride_x + i_column, mask=mask, other=0.0).to(WIDE)
+        b_grad = tl.load(p_grad_y + i_row * stride_grad_y + i_column, mask=mask, other=0.0)
+        b_grad = b_grad.to(WIDE)
+        b_unit, b_factor = unit_tile(b_x, m_row, width, EPS)
+        b_share = b_grad * b_unit
+        b_sums += b_share
+        # The factor depends on x: what is along x is taken out of the gradient.
+        along = tl.sum(b_share * b_scale, axis=1, keep_dims=True) / width
+        b_grad = (b_grad * b_scale - b_unit * along) * b_factor
+        tl.store(p_grad_x + i_row * width + i_column, b_grad.to(p_grad_x.dtype.element_ty), mask)
+    p_own = p_grad_weight + tl.program_id(0) * width + i_column
+    tl.store(p_own, tl.sum(b_sums, axis=0, keep_dims=True), mask=m_column)
+
+
+class _RMSNorm(torch.autograd.Function):
+    """Forward and gradient for [rows, D]."""
+
+    @staticmethod
+    def forward(ctx: Any, eps: float, *tensors: Tensor) -> Tensor:
+        x, weight = tensors
+        ctx.save_for_backward(x, weight)
+        ctx.eps = eps
+        rows, width = x.shape
+        y = torch.empty_like(x, memory_format=torch.contiguous_format)
+        tile = reduction_tile(width)
+        if rows:
+            with torch.cuda.device_of(x):
+                _rms_norm_fwd_kernel[(tile.blocks(rows),)](
+                    x,
+                    weight,
+                    y,
+                    rows,
+                    width,
+                    x.stride(0),
+                    EPS=eps,
+                    WIDE=triton_dtype(compute_dtype(x, weight)),
+                    ROWS=tile.rows,
+                    COLUMNS=tile.columns,
+                    num_warps=tile.num_warps,
+                )
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        return _gradients(ctx, *grad_outputs)
+
+
+@once_differentiable
+def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
+    x, weight = ctx.saved_tensors
+    grad_y = as_rows(grad_y)
+    rows, width = x.shape
+    dtype = compute_dtype(x, weight)
+    tile = reduction_tile(width)
+    programs = partial_sums(tile.blocks(rows))
+    grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+    partial = torch.empty(programs, width, dtype=dtype, device=x.device)
+    if rows:
+        with torch.cuda.device_of(x):
+            _rms_norm_bwd_kernel[(programs,)](
+                x,
+                weight,
+                grad_y,
+                grad_x,
+                partial,
+                rows,
+                width,
+                x.stride(0),
+                grad_y.stride(0),
+                EPS=ctx.eps,
+                WIDE=triton_dtype(dtype),
+                ROWS=tile.rows,
+                COLUMNS=tile.columns,
+                num_warps=tile.num_warps,
+            )
+    return None, grad_x, partial.sum(dim=0).to(weight.dtype)

@@ -1,0 +1,70 @@
+"""Every triton kernel compiles ahead of time for the GPUs it is meant for, and fits there.
+
+In processes of their own: in this one triton interprets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from librehps.kernels.backend import TRITON_OPS
+
+pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def python(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment | {"TRITON_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_kernels_of_the_4b_size_compile_and_fit(tmp_path: Path) -> None:
+    out = tmp_path / "compiled.json"
+    done = python(
+        *("-m", "benchmarks.ops.compile_kernels", "--preset", "4b", "--out", str(out)),
+        cache=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    kernels = json.loads(out.read_text())["kernels"]
+    wanted = {
+        (f"_{op}_{way}_kernel", target)
+        for op in TRITON_OPS
+        for way in ("fwd", "bwd")
+        for target in ("sm_90", "sm_100")
+    }
+    found = {(kernel["kernel"], kernel["target"]) for kernel in kernels}
+    assert wanted <= found
+    assert all(kernel["spilled_bytes"] == 0 for kernel in kernels)
+    assert all(0 < kernel["registers"] <= 255 for kernel in kernels)
+    assert all(kernel["shared_bytes"] <= 232_448 for kernel in kernels)
+    assert all(kernel["instructions"] > 16 for kernel in kernels)
+
+
+def test_the_gates_can_be_red(tmp_path: Path) -> None:
+    code = """
+from dataclasses import replace
+from benchmarks.ops.compile_kernels import MAX_SHARED, Usage
+good = Usage(kernel="k", target="sm_90", pointers="", constants={}, num_warps=4, registers=32,
+             spilled_bytes=0, shared_bytes=MAX_SHARED, instructions=200, used_by=())
+assert good.faults() == []
+assert "spills 8" in replace(good, spilled_bytes=8).faults()[0]
+assert "shared memory" in replace(good, shared_bytes=MAX_SHARED + 1).faults()[0]
+assert "instructions only" in replace(good, instructions=3).faults()[0]
+"""
+    done = python("-c", code, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
