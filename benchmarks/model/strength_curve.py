@@ -38,14 +38,16 @@ def draw(strengths: dict[str, dict[str, float]], out: Path) -> None:
 
     figure: Any
     panels: Any
-    figure, panels = plt.subplots(1, len(FAULT_AXES), figsize=(11, 3.6), sharey=True)
+    figure, panels = plt.subplots(1, len(FAULT_AXES), figsize=(11, 4.1), sharey=True)
     for panel, axis in zip(panels, FAULT_AXES, strict=True):
         for kind in (kind for kind, hit in FAULTS.items() if hit == axis and kind in strengths):
             points = sorted((float(at), value) for at, value in strengths[kind].items())
             panel.plot(*zip(*points, strict=True), marker="o", markersize=3, label=kind)
         panel.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
         panel.set(title=axis, xlabel="strength of the fault", ylim=(0.3, 1.02))
-        panel.legend(fontsize=8, loc="lower right", frameon=False)
+        panel.legend(
+            fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3, frameon=False
+        )
     panels[0].set_ylabel("better picture scores higher")
     figure.tight_layout()
     figure.savefig(out, dpi=110)
