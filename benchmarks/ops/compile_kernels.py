@@ -39,6 +39,7 @@ from triton.runtime.jit import JITFunction
 from benchmarks.model.full_size import commit, describe_machine
 from librehps.kernels.gated_rms_norm.triton_gated_rms_norm import gated_rms_norm_triton
 from librehps.kernels.rms_norm.triton_rms_norm import rms_norm_triton
+from librehps.kernels.rotary.triton_rotary import rotary_triton
 from librehps.kernels.swiglu.triton_swiglu import swiglu_triton
 from librehps.modeling.presets import PRESETS
 
@@ -180,7 +181,7 @@ def differentiate(function: Callable[..., Any], *tensors: Tensor, **options: Any
 
 def calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
     """Return a call of every op at the widths of a preset; tensors without memory."""
-    text = PRESETS[preset].text
+    text, vision = PRESETS[preset].text, PRESETS[preset].vision
 
     def empty(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=dtype, device="meta")
@@ -198,11 +199,24 @@ def calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
         shape = (TOKENS, text.intermediate_size)
         differentiate(swiglu_triton, empty(*shape), empty(*shape))
 
+    def turn(heads: int, width: int, turned: int, *, angles: torch.dtype) -> None:
+        cos, sin = (torch.empty(TOKENS, turned, dtype=angles, device="meta") for _ in range(2))
+
+        def rotate(x: Tensor) -> Tensor:
+            return rotary_triton(x, cos, sin)
+
+        differentiate(rotate, empty(TOKENS, heads, width))
+
+    text_head = (text.num_attention_heads, text.head_dim, text.rotary_dim)
+    vision_head = (vision.num_heads, vision.head_dim, vision.head_dim)
     return {
         "rms_norm of the width": lambda: norm(TOKENS, text.hidden_size),
         "rms_norm of a head": lambda: norm(TOKENS, text.num_attention_heads, text.head_dim),
         "gated_rms_norm": gated,
         "swiglu": activation,
+        "rotary of queries": lambda: turn(*text_head, angles=dtype),
+        "rotary of keys": lambda: turn(text.num_key_value_heads, *text_head[1:], angles=dtype),
+        "rotary of the vision tower": lambda: turn(*vision_head, angles=torch.float32),
     }
 
 

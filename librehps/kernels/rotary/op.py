@@ -53,5 +53,9 @@ def rotary(
             code="argument_shape",
             item="cos",
         )
-    choose_kernels(impl, x.device, op="rotary")
+    choice = choose_kernels(impl, x.device, op="rotary")
+    if choice.name == "triton":
+        from librehps.kernels.rotary.triton_rotary import rotary_triton
+
+        return rotary_triton(x, cos, sin)
     return rotary_torch(x, cos, sin)
