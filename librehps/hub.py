@@ -35,10 +35,10 @@ def find_checkpoint(
         ConfigError: A ``revision`` of a local folder or of ``"nano"`` (code
             ``revision_of_folder``).
     """
-    # Not a Path of that name, which somebody made of a folder.
-    bundled = path_or_id == "nano"
-    folder = BUNDLED if bundled else Path(path_or_id)
-    name = os.fspath(folder if bundled else path_or_id)
+    # A Path of that name is unequal to it, and a folder: somebody made it of one.
+    if path_or_id == "nano":
+        path_or_id = BUNDLED
+    folder, name = Path(path_or_id), os.fspath(path_or_id)
     # os.path and not pathlib, whose tests raise for names that are too long or in a closed folder.
     if os.path.isdir(name):
         if revision is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import librehps
+from benchmarks.model import loss_ablation
 from benchmarks.model.synthetic_world import table
 from librehps import LibreHPS
 from librehps.hub import find_checkpoint
@@ -20,6 +21,7 @@ from librehps.losses import LOSSES, RANKING_LOSSES, RATING_LOSSES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+RESULTS = ROOT / "benchmarks" / "results"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
@@ -129,11 +131,19 @@ def test_the_page_on_losses_says_what_the_code_says() -> None:
 
 def test_the_page_on_nano_shows_what_was_measured_of_the_model_in_the_package() -> None:
     page = (ROOT / "docs" / "nano.md").read_text(encoding="utf-8")
-    found = json.loads((ROOT / "benchmarks" / "results" / "nano.json").read_text("utf-8"))
+    found = json.loads((RESULTS / "nano.json").read_text("utf-8"))
+    card = (find_checkpoint("nano") / "README.md").read_text(encoding="utf-8")
     assert table(found) in page
+    assert table(found) in card
     weights = find_checkpoint("nano") / "model.safetensors"
     assert hashlib.sha256(weights.read_bytes()).hexdigest() == found["weights_sha256"]
     assert sum(path.stat().st_size for path in weights.parent.iterdir()) <= 12_000_000
+
+
+def test_the_page_on_nano_shows_what_the_losses_reached() -> None:
+    page = (ROOT / "docs" / "nano.md").read_text(encoding="utf-8")
+    found = json.loads((RESULTS / "losses.json").read_text("utf-8"))
+    assert loss_ablation.table(found["losses"]) in page
 
 
 def test_nano_ranks_the_pictures_of_the_demo_as_a_person_would(working_folder: Path) -> None:

@@ -9,8 +9,11 @@ import pytest
 import skimage.data
 from typer.testing import CliRunner, Result
 
+from librehps.cli import init
 from librehps.cli.main import app
+from librehps.heads import HEADS
 from librehps.model import PreferenceModel
+from librehps.modeling import PRESETS
 from librehps.scorer import LibreHPS
 from librehps.testing.tiny import make_tiny_hf_checkpoint
 
@@ -149,3 +152,9 @@ def test_a_preset_can_learn_the_words_of_prompts(tmp_path: Path) -> None:
     clash = run(str(tmp_path / "third"), "--preset", "nano", "--words-of", "x", "--tokenizer", "y")
     assert clash.exit_code == 2
     assert not (tmp_path / "third").exists()
+
+
+def test_the_help_lists_what_there_is() -> None:
+    # Written out in the help, so that showing it does not import torch.
+    assert set(init.PRESETS.split(", ")) == set(PRESETS)
+    assert set(init.HEADS.split(", ")) == set(HEADS)
