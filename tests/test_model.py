@@ -10,16 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from librehps.errors import CheckpointError, ConfigError, InputError
-from librehps.heads import (
-    AttentionPoolingHead,
-    AxisTokensHead,
-    Head,
-    HeadOutput,
-    MultiAxisHead,
-    ScalarHead,
-    Sequences,
-)
+from librehps.errors import CheckpointError, ConfigError
+from librehps.heads import AttentionPoolingHead, AxisTokensHead, Head, MultiAxisHead, ScalarHead
 from librehps.inputs.batch import Batch, Sample
 from librehps.inputs.prompt import PromptTemplate
 from librehps.model import PreferenceModel
@@ -118,82 +110,16 @@ def test_packed_in_any_order_scores_as_alone(samples: list[Sample], pooling: str
     assert means.std() > 1e-3
 
 
-def several_tokens(*names: str) -> dict[str, Head]:
+def test_heads_of_several_tokens_are_saved_and_loaded(
+    tmp_path: Path, samples: list[Sample]
+) -> None:
     heads = {
         "attention": AttentionPoolingHead(hidden_size=48),
         "tokens": AxisTokensHead(hidden_size=48),
         "shared": AxisTokensHead(hidden_size=48, axes=("style", "overall"), shared=True),
         "scalar": ScalarHead(hidden_size=48),
     }
-    return {name: heads[name] for name in names}
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("attention",),
-        ("tokens",),
-        ("scalar", "shared", "tokens"),
-        ("tokens", "attention", "scalar"),
-    ],
-    ids="-".join,
-)
-@pytest.mark.parametrize("pooling", ["last", "mean"])
-def test_heads_of_several_tokens_score_as_the_finished_pack_says(
-    samples: list[Sample], names: tuple[str, ...], pooling: str
-) -> None:
-    model = tiny_model(heads=several_tokens(*names), pooling=pooling)
-    batch = Batch.pack(samples[:6])
-    with torch.inference_mode():
-        packed, exact = model(batch), model(batch, deterministic=True)
-        alone = [model(Batch.pack([sample])) for sample in samples[:6]]
-        whole = model.model(
-            batch.input_ids,
-            positions=batch.positions,
-            cu_seqlens=batch.cu_seqlens,
-            patches=batch.patches,
-            grid_thw=batch.grid_thw,
-        ).hidden
-        everything = Sequences(whole, batch.cu_seqlens)
-        for name in set(names) - {"scalar"}:
-            expected: HeadOutput = model.heads[name](everything)
-            assert relative_rms(packed[name].mean, expected.mean) <= PACKED
-            assert relative_rms(packed[name].sigma, expected.sigma) <= PACKED
-            means = torch.cat([out[name].mean for out in alone])
-            assert torch.equal(exact[name].mean, means)
-            assert relative_rms(packed[name].mean, means) <= PACKED
-            assert means.std(dim=0).min() > 1e-4
-        if "scalar" in names:
-            only = PreferenceModel(model.model, {"scalar": model.heads["scalar"]}, pooling=pooling)
-            assert relative_rms(packed["scalar"].mean, only(batch)["scalar"].mean) <= PACKED
-
-
-@pytest.mark.parametrize(
-    ("names", "per_sequence"),
-    [(("scalar",), 1), (("tokens",), 4), (("shared", "tokens"), 4), (("scalar", "tokens"), 5)],
-)
-def test_only_the_tokens_that_are_read_are_finished(
-    samples: list[Sample], names: tuple[str, ...], per_sequence: int
-) -> None:
-    model = tiny_model(heads=several_tokens(*names))
-    finished: list[int] = []
-    last = model.get_submodule("model.language_model.layers.3.mlp")
-    last.register_forward_pre_hook(lambda _, inputs: finished.append(len(inputs[0])))
-    model(Batch.pack(samples[:5]))
-    assert finished == [5 * per_sequence]
-
-
-def test_a_sequence_shorter_than_what_a_head_reads_is_named(samples: list[Sample]) -> None:
-    model = tiny_model(heads=several_tokens("tokens"))
-    with pytest.raises(InputError, match="sequence 1: has 1 tokens") as caught:
-        model(Batch.pack([samples[0], samples[28]]))
-    assert caught.value.code == "sequence_too_short"
-
-
-def test_heads_of_several_tokens_are_saved_and_loaded(
-    tmp_path: Path, samples: list[Sample]
-) -> None:
-    model = tiny_model(heads=several_tokens("attention", "tokens", "shared", "scalar"))
+    model = tiny_model(heads=heads)
     assert "attention_head.queries" in model.state_dict()
     model.save_pretrained(tmp_path / "ckpt", processor=tiny_processor())
     again = PreferenceModel.from_pretrained(tmp_path / "ckpt")
@@ -205,7 +131,8 @@ def test_heads_of_several_tokens_are_saved_and_loaded(
 
 
 def test_tokens_of_the_user_are_not_read_as_the_template_s(tmp_path: Path) -> None:
-    model = tiny_model(heads=several_tokens("tokens", "scalar"))
+    heads = {"tokens": AxisTokensHead(hidden_size=48), "scalar": ScalarHead(hidden_size=48)}
+    model = tiny_model(heads=heads)
     short = tiny_processor(template=PromptTemplate(text="{prompt}{image}<|im_end|>{mark}"))
     with pytest.raises(ConfigError, match="'tokens' reads the last 4 tokens, and only 2") as caught:
         model.save_pretrained(tmp_path / "ckpt", processor=short)

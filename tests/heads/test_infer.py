@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from librehps.errors import CheckpointError
-from librehps.heads import MultiAxisHead, ScalarHead
+from librehps.heads import HEADS, MultiAxisHead, ScalarHead
 from librehps.heads.infer import infer_heads
 from librehps.heads.protocol import Head
 
@@ -90,3 +90,13 @@ def test_anything_else_stops_with_every_name_and_shape(shapes: dict[str, tuple[i
     assert caught.value.code == "heads_not_understood"
     for name, shape in shapes.items():
         assert f"{name}: {list(shape)}" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["attention_pooling", "axis_tokens"])
+def test_heads_of_several_tokens_are_never_taken_for_others(kind: str) -> None:
+    shapes = shapes_of(HEADS[kind].from_config({}, hidden_size=6), kind)
+    assert shapes
+    with pytest.raises(CheckpointError, match="add a 'librehps' key with 'heads'") as caught:
+        infer_heads(shapes, hidden_size=6)
+    assert caught.value.code == "heads_not_understood"
+    assert all(name in str(caught.value) for name in shapes)

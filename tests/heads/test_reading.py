@@ -5,12 +5,30 @@ from functools import partial
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from librehps.errors import InputError
-from librehps.heads import HeadOutput, Reading, Sequences, pool, pooled_tokens, scores_of_nothing
+from librehps.heads import (
+    AttentionPoolingHead,
+    AxisTokensHead,
+    Head,
+    HeadOutput,
+    Reading,
+    ScalarHead,
+    Sequences,
+    pool,
+    pooled_tokens,
+    scores_of_nothing,
+)
+from librehps.inputs.batch import Batch, Sample
+from librehps.model import PreferenceModel
+from librehps.testing.tiny import tiny_model, tiny_processor
+from librehps.testing.tolerances import TOLERANCES, relative_rms
+
+PACKED = TOLERANCES["packed_alone_float32"].limit
 
 LENGTHS = (5, 3, 9)
 BOUNDS = torch.tensor([0, *LENGTHS]).cumsum(0).to(torch.int32)
@@ -123,3 +141,93 @@ def test_heads_say_something_of_nothing(heads: dict[str, Any]) -> None:
     outputs = scores_of_nothing(both, hidden_size=4)
     assert list(outputs) == list(both)
     assert all(torch.equal(output.mean, torch.zeros(1, 1)) for output in outputs.values())
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    """Six prompts of 2 to 72 words with images of other sizes."""
+    processor = tiny_processor()
+    rng = np.random.default_rng(0)
+    sides = rng.integers(20, 400, (6, 2)).tolist()
+    return [
+        processor.prepare(
+            rng.integers(0, 256, (height, width, 3), dtype=np.uint8), "red fox " * (1 + 7 * n)
+        ).sample
+        for n, (height, width) in enumerate(sides)
+    ]
+
+
+def several_tokens(*names: str) -> dict[str, Head]:
+    heads = {
+        "attention": AttentionPoolingHead(hidden_size=48),
+        "tokens": AxisTokensHead(hidden_size=48),
+        "shared": AxisTokensHead(hidden_size=48, axes=("style", "overall"), shared=True),
+        "scalar": ScalarHead(hidden_size=48),
+    }
+    return {name: heads[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("attention",),
+        ("tokens",),
+        ("scalar", "shared", "tokens"),
+        ("tokens", "attention", "scalar"),
+    ],
+    ids="-".join,
+)
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_heads_of_several_tokens_score_as_the_finished_pack_says(
+    samples: list[Sample], names: tuple[str, ...], pooling: str
+) -> None:
+    model = tiny_model(heads=several_tokens(*names), pooling=pooling)
+    batch = Batch.pack(samples)
+    with torch.inference_mode():
+        packed, exact = model(batch), model(batch, deterministic=True)
+        alone = [model(Batch.pack([sample])) for sample in samples]
+        whole = model.model(
+            batch.input_ids,
+            positions=batch.positions,
+            cu_seqlens=batch.cu_seqlens,
+            patches=batch.patches,
+            grid_thw=batch.grid_thw,
+        ).hidden
+        everything = Sequences(whole, batch.cu_seqlens)
+        for name in set(names) - {"scalar"}:
+            expected: HeadOutput = model.heads[name](everything)
+            assert relative_rms(packed[name].mean, expected.mean) <= PACKED
+            assert relative_rms(packed[name].sigma, expected.sigma) <= PACKED
+            means = torch.cat([out[name].mean for out in alone])
+            assert torch.equal(exact[name].mean, means)
+            assert relative_rms(packed[name].mean, means) <= PACKED
+            assert means.std(dim=0).min() > 1e-4
+        if "scalar" in names:
+            only = PreferenceModel(model.model, {"scalar": model.heads["scalar"]}, pooling=pooling)
+            assert relative_rms(packed["scalar"].mean, only(batch)["scalar"].mean) <= PACKED
+
+
+@pytest.mark.parametrize(
+    ("names", "per_sequence"),
+    [(("scalar",), 1), (("tokens",), 4), (("shared", "tokens"), 4), (("scalar", "tokens"), 5)],
+)
+def test_only_the_tokens_that_are_read_are_finished(
+    samples: list[Sample], names: tuple[str, ...], per_sequence: int
+) -> None:
+    model = tiny_model(heads=several_tokens(*names))
+    finished: list[int] = []
+    last = model.get_submodule("model.language_model.layers.3.mlp")
+    last.register_forward_pre_hook(lambda _, inputs: finished.append(len(inputs[0])))
+    model(Batch.pack(samples))
+    assert finished == [6 * per_sequence]
+
+
+def test_a_sequence_shorter_than_what_a_head_reads_is_named(samples: list[Sample]) -> None:
+    model = tiny_model(heads=several_tokens("tokens"))
+    ids = torch.tensor([7])
+    places = torch.zeros(3, 1, dtype=torch.int64)
+    none = torch.zeros(0, 3, dtype=torch.int64)
+    single = Sample(input_ids=ids, positions=places, patches=None, grid_thw=none, pooled=0)
+    with pytest.raises(InputError, match="sequence 1: has 1 tokens") as caught:
+        model(Batch.pack([samples[0], single]))
+    assert caught.value.code == "sequence_too_short"
