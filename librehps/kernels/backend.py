@@ -53,10 +53,9 @@ def choose_kernels(
 ) -> Choice:
     """Resolve ``kernel_impl`` for a device.
 
-    ``"auto"`` is answered op by op: triton on CUDA for the ops that have it, torch for the others
-    and everywhere else. ``"triton"`` means that and nothing else, so a whole model cannot have it
+    ``"auto"`` is torch. ``"triton"`` means that and nothing else, so a whole model cannot have it
     while an op of it has no triton kernel. On a CPU triton runs only in its own interpreter
-    (``TRITON_INTERPRET=1``), and only by name.
+    (``TRITON_INTERPRET=1``).
 
     Args:
         requested: ``"auto"``, ``"triton"`` or ``"torch"``.
@@ -71,46 +70,37 @@ def choose_kernels(
     """
     if requested == "torch":
         return Choice("torch", "asked for by name")
-    if requested not in ("auto", "triton"):
+    if requested == "auto":
+        # What is taken unasked must be known to work. When the kernels have run on a GPU, this is
+        # triton where the device is one and nothing is missing.
+        return Choice("torch", "triton kernels are taken by name until they have run on a GPU")
+    if requested != "triton":
         raise ConfigError(
             f"no kernel implementation is called {requested!r}; known: auto, triton, torch",
             code="kernel_unknown",
         )
-    missing = _missing_for_triton(device, by_name=requested == "triton")
+    missing = _missing_for_triton(device, op=op)
     if unfit is not None:
         missing.append(unfit)
-    without = TORCH_OPS if op is None else (op,) if op not in TRITON_OPS else ()
-    if requested == "triton":
-        if without:
-            missing.append(f"no triton kernel in this release for: {', '.join(without)}")
-        if missing:
-            raise BackendError(
-                f"kernel_impl='triton' cannot run here: {'; '.join(missing)}. Use "
-                "kernel_impl='auto', which takes triton where it can, or 'torch'",
-                code="kernel_unavailable",
-            )
-        return Choice("triton", "asked for by name")
     if missing:
-        return Choice("torch", f"no triton: {'; '.join(missing)}")
-    if op is None:
-        return Choice(
-            "triton and torch",
-            f"triton for {', '.join(TRITON_OPS)}; torch for {', '.join(TORCH_OPS)} "
-            f"(device: {device.type})",
+        raise BackendError(
+            f"kernel_impl='triton' cannot run here: {'; '.join(missing)}. Use "
+            "kernel_impl='auto' or 'torch'",
+            code="kernel_unavailable",
         )
-    if without:
-        return Choice("torch", f"{op} has no triton kernel in this release")
-    return Choice("triton", f"the device is {device.type}")
+    return Choice("triton", "asked for by name")
 
 
-def _missing_for_triton(device: torch.device, *, by_name: bool) -> list[str]:
+def _missing_for_triton(device: torch.device, *, op: str | None) -> list[str]:
     missing: list[str] = []
     # Read where triton reads it; nothing but tests runs kernels in the interpreter.
-    interpreting = by_name and os.environ.get("TRITON_INTERPRET") == "1"
-    if device.type != "cuda" and not interpreting:
+    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         missing.append(f"it needs a CUDA device, and the device is {device.type}")
-    if (by_name or not missing) and not _triton_is_installed():
+    if not _triton_is_installed():
         missing.append("the package triton is not installed")
+    without = TORCH_OPS if op is None else (op,) if op not in TRITON_OPS else ()
+    if without:
+        missing.append(f"no triton kernel in this release for: {', '.join(without)}")
     return missing
 
 
