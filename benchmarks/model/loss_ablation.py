@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from benchmarks.model.synthetic_world import Judged, auroc, calibration_error, judge
 from librehps import LibreHPS
 from librehps.data.synthetic import World
-from librehps.data.writing import write_lines
 from librehps.losses import Scores, build_loss
 from librehps.training import read_recipe, train
+from librehps.writing import write_lines
 
 Numbers = NDArray[np.float64]
 

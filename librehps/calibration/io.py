@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -39,6 +38,7 @@ from librehps.calibration.table import (
     fitted_type,
 )
 from librehps.errors import CheckpointError, ConfigError
+from librehps.writing import write_lines
 
 __all__ = [
     "FILE_NAME",
@@ -150,7 +150,7 @@ def save_calibration(calibration: Calibration, path: str | os.PathLike[str]) -> 
         "model": calibration.model,
         "fits": fits,
     }
-    _write_whole(file, json.dumps(data, indent=2, allow_nan=False) + "\n")
+    write_lines(file, [json.dumps(data, indent=2, allow_nan=False) + "\n"])
     return file
 
 
@@ -251,19 +251,3 @@ def _at(place: str, read: Callable[[], T]) -> T:
 def _file(path: str | os.PathLike[str]) -> Path:
     given = Path(path)
     return given / FILE_NAME if given.is_dir() else given
-
-
-def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # A temporary file is private; this is as readable as other files.
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from librehps.data.records import Comparison
-from librehps.data.writing import write_lines
 from librehps.errors import ConfigError, InputError
 from librehps.heads import AXES
+from librehps.writing import write_lines
 
 __all__ = ["BadRow", "HPDv3", "read_hpdv3", "write_hpdv3"]
 

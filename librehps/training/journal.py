@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from librehps.data.writing import write_lines
+from librehps.writing import write_lines
 
 __all__ = ["Journal", "draw_curves", "read_journal"]
 

@@ -17,7 +17,6 @@ import torch
 from librehps.data.hpdv3 import read_hpdv3
 from librehps.data.loader import BadPair, PairBatch, PairLoader, Position
 from librehps.data.records import Comparison
-from librehps.data.writing import write_lines
 from librehps.errors import ConfigError, InputError
 from librehps.inputs.processor import Processor
 from librehps.processing import load_processor
@@ -29,6 +28,7 @@ from librehps.training.measure import Measure, measure
 from librehps.training.processes import gather, mean, open_processes
 from librehps.training.recipe import Recipe
 from librehps.training.snapshot import Progress, latest_snapshot, read_snapshot, write_snapshot
+from librehps.writing import write_lines
 
 __all__ = ["TrainingResult", "train"]
 

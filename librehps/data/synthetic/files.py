@@ -22,8 +22,8 @@ from librehps.data.hpdv3 import write_hpdv3
 from librehps.data.records import Comparison
 from librehps.data.synthetic.scene import Split
 from librehps.data.synthetic.world import SyntheticPair, SyntheticPicture, World
-from librehps.data.writing import write_lines
 from librehps.errors import ConfigError
+from librehps.writing import write_lines
 
 __all__ = ["comparison_of", "read_truth", "truth_of", "write_split"]
 

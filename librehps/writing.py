@@ -11,18 +11,21 @@ __all__ = ["write_lines"]
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write a text file that appears whole or not at all.
+    """Write a text file that appears whole or not at all, also where the machine fails.
 
     Args:
         path: The file; its folder is made where there is none.
-        lines: What to write, with the ends of the lines.
+        lines: What to write, with the ends of the lines, in UTF-8.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(lines)
-        # A temporary file is private; a data set is as readable as other files.
+            # Otherwise the name may be on the disk before what it names.
+            file.flush()
+            os.fsync(file.fileno())
+        # A temporary file is private; this is as readable as other files.
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from librehps.data.writing import write_lines
+from librehps.writing import write_lines
 
 
 def test_a_file_appears_whole_and_readable(tmp_path: Path) -> None:
@@ -27,3 +28,16 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
         write_lines(path, lines())
     assert path.read_text() == "old\n"
     assert [file.name for file in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_the_bytes_are_on_the_disk_before_they_have_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "rows.jsonl", list[tuple[bool, int]]()
+
+    def look(handle: int) -> None:
+        seen.append((path.exists(), os.fstat(handle).st_size))
+
+    monkeypatch.setattr("os.fsync", look)
+    write_lines(path, ["abc\n"])
+    assert seen == [(False, 4)]
