@@ -9,14 +9,9 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
 from librehps.kernels.backend import TRITON_OPS
-
-pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

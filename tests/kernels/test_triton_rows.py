@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-pytest.importorskip("triton")
-
 import triton.language as tl
 
 from librehps.kernels.rows import MAX_ROW

@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-pytest.importorskip("triton")
-
 from librehps.kernels import triton_rows
 from librehps.kernels.gated_rms_norm import gated_rms_norm
 from librehps.kernels.gated_rms_norm.reference import gated_rms_norm_reference

@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-pytest.importorskip("triton")
-
 from librehps.kernels import triton_rows
 from librehps.kernels.rms_norm import rms_norm
 from librehps.kernels.rms_norm.reference import rms_norm_reference

@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-pytest.importorskip("triton")
-
 from librehps.kernels.rotary import rotary
 from librehps.kernels.rotary.reference import rotary_reference
 from librehps.kernels.rotary.torch_rotary import rotary_torch

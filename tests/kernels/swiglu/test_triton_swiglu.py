@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-pytest.importorskip("triton")
-
 from librehps.kernels.swiglu import swiglu
 from librehps.kernels.swiglu.reference import swiglu_reference
 from librehps.kernels.swiglu.torch_swiglu import swiglu_torch
