@@ -1,7 +1,7 @@
 """Heads: from hidden states to a mean, and perhaps a sigma, per axis.
 
-Adding one: write a class that satisfies `Head`, for one pooled vector per sequence, or
-`SequenceHead`, for several tokens of it; register it in `HEADS`, and run
+Adding one: write a class that satisfies `Head`, which is fed one pooled vector per sequence, or
+`SequenceHead`, which is fed several tokens of each; register it in `HEADS`, and run
 ``librehps.testing.contracts.check_head`` over it.
 """
 

@@ -48,9 +48,10 @@ class HeadOutput:
 
 @runtime_checkable
 class Head(Protocol):
-    """A module from pooled hidden states ``[N, D]`` to a `HeadOutput`.
+    """A module from hidden states to a `HeadOutput`, one row per sequence.
 
-    One that wants more than a single vector per sequence is a ``SequenceHead``.
+    It is fed a pooled vector per sequence, ``[N, D]``. One that wants more tokens of each has the
+    attribute ``last_tokens`` besides and is a ``SequenceHead``.
 
     An implementation is an ``nn.Module``; computes in float32 (or in float64 where its parameters
     are float64) whatever it is fed; and is rebuilt by ``from_config(head.to_config(), ...)``.
@@ -58,8 +59,8 @@ class Head(Protocol):
 
     axes: tuple[str, ...]
 
-    def __call__(self, pooled: Float[Tensor, "N D"]) -> HeadOutput:
-        """Score a batch of pooled hidden states."""
+    def __call__(self, hidden: Any, /) -> HeadOutput:
+        """Score a batch: of pooled hidden states, or of ``Sequences``."""
         ...
 
     def to_config(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ __all__ = ["Reading", "scores_of_nothing"]
 class Reading:
     """What some heads want of one batch of packed sequences.
 
-    A `Head` gets one pooled vector per sequence, a `SequenceHead` the last tokens of each that it
+    A head gets one pooled vector per sequence, and a `SequenceHead` the last tokens of each that it
     reads, or all. The backbone need only finish ``tokens``.
 
     Args:
@@ -77,14 +77,13 @@ class Reading:
             if not isinstance(head, SequenceHead):
                 outputs[name] = head(cast("Tensor", pooled))
                 continue
-            reads = cast("SequenceHead", head)
-            if reads.last_tokens is None:
+            if head.last_tokens is None:
                 given = Sequences(hidden, self._cu_seqlens)
             else:
                 given = Sequences.of_windows(
-                    cast("Tensor", windows)[:, self._width - reads.last_tokens :]
+                    cast("Tensor", windows)[:, self._width - head.last_tokens :]
                 )
-            outputs[name] = reads(given)
+            outputs[name] = head(given)
         return outputs
 
     def _parts(self, hidden: Tensor) -> tuple[Tensor | None, Tensor | None]:

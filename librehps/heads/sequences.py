@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 
 from librehps.errors import InputError
-from librehps.heads.protocol import HeadOutput
+from librehps.heads.protocol import Head, HeadOutput
 from librehps.typing import Float, Int, Tensor
 
 __all__ = ["SequenceHead", "Sequences", "last_tokens"]
@@ -54,35 +53,15 @@ class Sequences:
 
 
 @runtime_checkable
-class SequenceHead(Protocol):
-    """A module from `Sequences` to a `HeadOutput`, one row per sequence.
-
-    It is registered, saved and trained like a `Head`, and obeys the same rules: float32 inside
-    (float64 where its parameters are), rebuilt by ``from_config(head.to_config(), ...)``. What
-    tells it from a `Head` is the attribute ``last_tokens``.
-    """
-
-    axes: tuple[str, ...]
+class SequenceHead(Head, Protocol):
+    """A `Head` that is fed `Sequences`: several tokens of each, or all of them."""
 
     #: How many tokens at the end of each sequence it reads, from 1; None for all of them. It is
     #: given at least these, and no score may depend on any other.
     last_tokens: int | None
 
-    def __call__(self, sequences: Sequences) -> HeadOutput:
+    def __call__(self, hidden: Sequences, /) -> HeadOutput:
         """Score a batch of sequences."""
-        ...
-
-    def to_config(self) -> dict[str, Any]:
-        """Return the constructor's settings as JSON data, with the registered name as ``kind``."""
-        ...
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any], *, hidden_size: int) -> SequenceHead:
-        """Build an untrained head from what `to_config` returned.
-
-        Raises:
-            ConfigError: An unknown key, an unknown axis, or a value out of range.
-        """
         ...
 
 

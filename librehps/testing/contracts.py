@@ -45,7 +45,7 @@ def check_head(head_type: type[Any], *, kind: str) -> None:
     """Check a head: shapes, float32, empty batch, independence, losses, config, save and load.
 
     Args:
-        head_type: The class that is registered: a `Head` or a `SequenceHead`.
+        head_type: The class that is registered: a `Head`, which may be a `SequenceHead`.
         kind: The name it is registered under.
     """
     head: Any = head_type.from_config({}, hidden_size=_WIDTH)
@@ -53,8 +53,7 @@ def check_head(head_type: type[Any], *, kind: str) -> None:
     # What is random in training, such as dropout, is its own affair.
     head.eval()
     _demand(set(head.axes) <= set(AXES), f"axes {head.axes} are not all in AXES")
-    reads: object = head
-    feed = _Sequences(reads) if isinstance(reads, SequenceHead) else _Pooled()
+    feed = _feed(head)
     out: HeadOutput = head(feed.all())
     shape = (feed.count, len(head.axes))
     _demand(out.axes == head.axes, "the output names its axes as the head does")
@@ -115,8 +114,8 @@ class _Sequences:
 
     count = len(_LENGTHS)
 
-    def __init__(self, head: SequenceHead) -> None:
-        self.read = head.last_tokens
+    def __init__(self, last_tokens: int | None) -> None:
+        self.read = last_tokens
         # Sequences of which a head reads all, and some of which it must leave tokens alone.
         lengths = [length - 1 + (self.read or 1) for length in _LENGTHS]
         self.bounds = torch.tensor([0, *lengths]).cumsum(0)
@@ -141,6 +140,10 @@ class _Sequences:
     def _tokens(self, row: int) -> slice:
         start, end = int(self.bounds[row]), int(self.bounds[row + 1])
         return slice(start if self.read is None else end - self.read, end)
+
+
+def _feed(head: object) -> _Pooled | _Sequences:
+    return _Sequences(head.last_tokens) if isinstance(head, SequenceHead) else _Pooled()
 
 
 def _demand_learning(head: Any, feed: _Pooled | _Sequences, loss: PairLoss) -> None:
