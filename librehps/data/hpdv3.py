@@ -19,6 +19,7 @@ from typing import Any, cast
 from librehps.data.records import Comparison
 from librehps.errors import ConfigError, InputError
 from librehps.heads import AXES
+from librehps.registry import nearest
 from librehps.writing import write_lines
 
 __all__ = ["BadRow", "HPDv3", "read_hpdv3", "write_hpdv3"]
@@ -270,7 +271,7 @@ def _axis_targets(value: Any) -> dict[str, float]:
     for name in targets:
         if name not in AXES:
             # Taken as it is, a name that is misspelt would never be learnt from, and nobody told.
-            raise _wrong(f"axis_targets names {name!r:.100}; the axes are {', '.join(AXES)}")
+            raise _wrong(f"axis_targets names {name!r:.100}{nearest(name, AXES)}")
     return {name: _number(name, target) for name, target in targets.items()}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from librehps.errors import ConfigError
-from librehps.registry import Registry
+from librehps.registry import Registry, nearest
 from librehps.typing import Float, Tensor
 
 __all__ = ["AXES", "HEADS", "Head", "HeadOutput", "check_axes", "read_settings"]
@@ -91,9 +91,7 @@ def check_axes(axes: Sequence[str]) -> tuple[str, ...]:
     names = tuple(axes)
     for name in names:
         if name not in AXES:
-            raise ConfigError(
-                f"unknown axis {name!r}; known: {', '.join(AXES)}", code="axis_unknown"
-            )
+            raise ConfigError(f"unknown axis {name!r}{nearest(name, AXES)}", code="axis_unknown")
     if not names or len(set(names)) != len(names):
         raise ConfigError(
             f"axes must be at least one name and none twice, not {list(names)}",

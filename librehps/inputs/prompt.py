@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from string import Formatter
 from typing import TypeAlias, cast
 
 from librehps.errors import ConfigError, InputError
+from librehps.registry import nearest
 
 MAX_PROMPT_BYTES = 65536
 
@@ -117,11 +117,8 @@ class PromptTemplate:
         known = ("text", "fields", "mark_token")
         for key in mapping:
             if key not in known:
-                near = get_close_matches(key, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ConfigError(
-                    f"a prompt template has no {key!r}{hint}; known: {', '.join(known)}",
-                    code="template_key",
+                    f"a prompt template has no {key!r}{nearest(key, known)}", code="template_key"
                 )
         if "text" not in mapping:
             raise ConfigError("a prompt template needs a 'text'", code="template_key")
@@ -227,11 +224,9 @@ def _check_names(names: list[str], fields: Mapping[str, str]) -> None:
             )
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
             raise ConfigError(
-                f"the template has a place for {name!r}, which is not among its fields; {hint}"
-                f"known: {', '.join(known)}",
+                f"the template has a place for {name!r}, which is not among its fields"
+                f"{nearest(name, known)}",
                 code="template_field_unknown",
             )
     for name in _SLOTS:
