@@ -85,7 +85,7 @@ def train(
                 "folder": str(out),
                 "steps": result.steps,
                 "stopped_early": result.stopped_early,
-                "best_step": None if result.last is None else result.best_step,
+                "best_step": result.best_step,
                 "bad_pairs": result.bad_pairs,
                 "validation": None if result.last is None else result.last.to_dict(),
             }
@@ -99,7 +99,7 @@ def train(
         write_table(["axis", "decided pairs", "accuracy", "nats per vote"], rows)
     best = (
         "; no best/, since the recipe names no data.validation"
-        if result.last is None
+        if result.best_step is None
         else f"; best at step {result.best_step}"
     )
     write_line(f"{out / 'last'}: {result.steps} steps{best}")

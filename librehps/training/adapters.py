@@ -25,7 +25,6 @@ __all__ = ["add_adapters", "merge_adapters", "write_adapters"]
 
 # peft's own name for an adapter that has none.
 _NAME = "default"
-_BASE = ".base_layer"
 
 
 def add_adapters(backbone: nn.Module, recipe: LoraRecipe) -> None:
@@ -65,14 +64,16 @@ def merge_adapters(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, T
     for name, tensor in state.items():
         if part_of(name) == "adapters":
             continue
-        layer, base, leaf = name.rpartition(f"{_BASE}.")
-        if base and leaf == "weight":
+        layer, base, leaf = name.rpartition(".base_layer.")
+        if not base:
+            merged[name] = tensor
+        elif leaf != "weight":
+            merged[f"{layer}.{leaf}"] = tensor
+        else:
             down = state[f"{layer}.lora_A.{_NAME}.weight"]
             up = state[f"{layer}.lora_B.{_NAME}.weight"]
             adapted: Any = model.get_submodule(layer)
-            factor = adapted.scaling[_NAME]
-            tensor = tensor + factor * (up @ down)  # noqa: PLW2901
-        merged[f"{layer}.{leaf}" if base else name] = tensor
+            merged[f"{layer}.weight"] = tensor + adapted.scaling[_NAME] * (up @ down)
     return merged
 
 

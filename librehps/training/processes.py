@@ -74,7 +74,7 @@ def in_step(accelerator: Accelerator, own: Iterable[T]) -> Iterator[tuple[T, boo
 
     Args:
         accelerator: Of the run.
-        own: What this process has; not as many as another, maybe.
+        own: What this process has, none of it ``None``; not as many as another, maybe.
 
     Yields:
         Each of its own with True, then the last one again with False while others have some.
@@ -82,20 +82,20 @@ def in_step(accelerator: Accelerator, own: Iterable[T]) -> Iterator[tuple[T, boo
     Raises:
         InputError: This process has nothing at all and others have (code ``loader_empty``).
     """
-    items, last = iter(own), list[T]()
+    items, last = iter(own), None
     while True:
         found = next(items, None)
         if not any(gather(accelerator, found is not None)):
             return
         if found is not None:
-            last = [found]
-        if not last:
+            last = found
+        if last is None:
             raise InputError(
                 "one process has no comparison that can be used, and the others wait for it: "
                 "there must be one for each",
                 code="loader_empty",
             )
-        yield last[0], found is not None
+        yield last, found is not None
 
 
 def mean(accelerator: Accelerator, own: float) -> float:

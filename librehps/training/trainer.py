@@ -44,7 +44,7 @@ class TrainingResult:
         steps: Updates that were done.
         stopped_early: Whether patience ran out before the steps did.
         last: What the last weights measure; ``None`` without a validation set.
-        best_step: Step of the weights in ``best/``.
+        best_step: Step of the weights in ``best/``; ``None`` without a validation set.
         bad_pairs: Comparisons that were left out.
     """
 
@@ -52,7 +52,7 @@ class TrainingResult:
     steps: int
     stopped_early: bool
     last: Measure | None
-    best_step: int
+    best_step: int | None
     bad_pairs: int
 
 
@@ -183,7 +183,7 @@ class _Run:
             steps=self.progress.step,
             stopped_early=stopped,
             last=last,
-            best_step=self.progress.best_step,
+            best_step=None if last is None else self.progress.best_step,
             bad_pairs=len(self._bad()),
         )
 
