@@ -4,7 +4,8 @@
 
 Each loss is trained with each seed by the recipe, into ``FOLDER/<loss>-<seed>``, and measured on
 pairs of the synthetic test split. A seed decides the order of the data. What is trained or measured
-already is not done again, so two processes may share the losses between them (``--losses``).
+already is not done again, so two processes may share the losses between them (``--losses``); a
+folder with a run of another recipe is refused.
 
 A loss is judged by the probability of one vote that it fits: for ``panel_thurstone`` that is
 ``thurstone``'s; for ``expected_logistic``, whose exponential is none, that of ``logistic_normal``.
@@ -17,20 +18,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from benchmarks.model.synthetic_world import Judged, auroc, calibration_error, judge
+from benchmarks.model.synthetic_world import Judged, columns, judge
 from librehps import LibreHPS
+from librehps.calibration import area_under_roc, expected_calibration_error
 from librehps.data.synthetic import World
 from librehps.losses import Scores, build_loss
+from librehps.results import AxisScore
 from librehps.training import read_recipe, train
 from librehps.writing import write_lines
-
-Numbers = NDArray[np.float64]
 
 LOSSES = (
     "logistic_normal",
@@ -78,9 +77,12 @@ def main() -> None:
 def _one(options: argparse.Namespace, loss: str, seed: int, run: Path) -> dict[str, float]:
     """Train and measure, as far as that is not done."""
     recipe = read_recipe(options.recipe, [f"loss={loss}", f"run.seed={seed}"])
+    begun, wanted = run / "recipe.json", json.loads(json.dumps(recipe.to_dict()))
+    if begun.exists() and json.loads(begun.read_text("utf-8")) != wanted:
+        raise SystemExit(f"{run} holds a run of another recipe: remove it, or name another folder")
     if not (run / "last").exists():
-        train(recipe, run, resume=(run / "recipe.json").exists(), device="cpu", progress=True)
-    kept = run / f"measured-{options.pairs}.json"
+        train(recipe, run, resume=begun.exists(), device="cpu", progress=True)
+    kept = run / f"measured-{options.pairs}-{options.side}.json"
     if not kept.exists():
         world = World(side=options.side)
         model = LibreHPS.from_pretrained(run / "last", device="cpu", dtype="float32")
@@ -92,33 +94,29 @@ def _one(options: argparse.Namespace, loss: str, seed: int, run: Path) -> dict[s
 
 def measured(judged: Sequence[Judged], loss: str) -> dict[str, float]:
     """Return what a model of one loss gets right about the overall preference of pairs."""
-    a, b = (_scores([getattr(one, side).overall for one in judged]) for side in "ab")
+    agrees, _, _, truth, spread = columns(judged)
+    decided = ~np.isnan(agrees)
+    right = agrees[decided]
+    first, second = ([getattr(one, side).axis("overall") for one in judged] for side in "ab")
+    a, b = _scores(first), _scores(second)
     fits = build_loss(SINGLE.get(loss, loss))
     certain = torch.ones_like(a.mean)
     for_a, for_b = fits(a, b, certain), fits(a, b, 1.0 - certain)
-    votes = np.array([one.pair.votes["overall"] for one in judged])
-    cast = np.array([one.pair.num_votes for one in judged])
-    truth = np.array([one.pair.probabilities["overall"] for one in judged])
-    share = torch.from_numpy(votes / cast)
-    decided = 2 * votes != cast
-    agrees = np.sign(2 * votes - cast) == np.sign((a.mean - b.mean).numpy())
-    spread = np.array([one.spread("overall") for one in judged])
+    shares = [one.pair.votes["overall"] / one.pair.num_votes for one in judged]
+    share = torch.tensor(shares, dtype=torch.float64)
     return {
-        "accuracy": float(agrees[decided].mean()),
+        "accuracy": float(right.mean()),
         "negative_log_likelihood": float((share * for_a + (1.0 - share) * for_b).mean()),
-        "calibration_error": calibration_error(torch.exp(-for_a).numpy(), truth),
-        "sigma_auroc": auroc(spread[decided], ~agrees[decided]),
-        "mean_sigma": float(
-            torch.cat([side.sigma for side in (a, b) if side.sigma is not None]).mean()
-        ),
+        "calibration_error": expected_calibration_error(torch.exp(-for_a).numpy(), truth).value,
+        "sigma_auroc": area_under_roc(spread[decided], right < 0.5),
+        "mean_sigma": fmean(one.sigma or 0.0 for one in (*first, *second)),
     }
 
 
-def _scores(axis: Sequence[Any]) -> Scores:
-    sigmas = [one.sigma or 0.0 for one in axis]
+def _scores(axis: Sequence[AxisScore]) -> Scores:
     return Scores(
         torch.tensor([one.mean for one in axis], dtype=torch.float64),
-        torch.tensor(sigmas, dtype=torch.float64),
+        torch.tensor([one.sigma or 0.0 for one in axis], dtype=torch.float64),
     )
 
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -26,7 +26,15 @@ import torch
 from numpy.typing import NDArray
 
 from librehps import LibreHPS
-from librehps.calibration import preference_probability
+from librehps.calibration import (
+    Interval,
+    area_under_roc,
+    bootstrap,
+    bootstrap_mean,
+    brier_score,
+    expected_calibration_error,
+    preference_probability,
+)
 from librehps.data.synthetic import FAULTS, Fault, SyntheticPair, World
 from librehps.data.synthetic.annotators import majority_probability
 from librehps.data.synthetic.faults import FAULT_AXES
@@ -37,8 +45,6 @@ Numbers = NDArray[np.float64]
 
 # Pairs that are scored at once: what is drawn must fit in memory.
 _AT_ONCE = 256
-_BINS = 15
-_RESAMPLES = 1000
 _STRENGTHS = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -156,30 +162,40 @@ def change(judged: Sequence[Judged], axis: str) -> float:
 
 def of_mixed(judged: Sequence[Judged]) -> dict[str, Any]:
     """Measure pairs as annotators see them: votes, strengths and faults of all kinds."""
-    agrees, best, chance, truth, spread = (
-        np.array(x) for x in zip(*map(_overall, judged), strict=True)
-    )
+    agrees, best, chance, truth, spread = columns(judged)
     decided = ~np.isnan(agrees)
-    wrong = agrees[decided] < 0.5
+    right, ideal, unsure = agrees[decided], best[decided], spread[decided]
     return {
-        "accuracy": interval(agrees[decided]),
-        "ideal_accuracy": float(best[decided].mean()),
-        "of_ideal": bootstrap(
-            lambda rows: float(agrees[decided][rows].mean() / best[decided][rows].mean()),
-            int(decided.sum()),
+        "accuracy": interval(right),
+        "ideal_accuracy": float(ideal.mean()),
+        "of_ideal": row(
+            bootstrap(lambda rows: float(right[rows].mean() / ideal[rows].mean()), len(right))
         ),
-        "calibration_error": bootstrap(
-            lambda rows: calibration_error(chance[rows], truth[rows]), len(chance)
+        "calibration_error": row(
+            bootstrap(
+                lambda rows: expected_calibration_error(chance[rows], truth[rows]).value,
+                len(chance),
+            )
         ),
-        "sigma_auroc": bootstrap(
-            lambda rows: auroc(spread[decided][rows], wrong[rows]), int(decided.sum())
+        "sigma_auroc": row(
+            bootstrap(lambda rows: area_under_roc(unsure[rows], right[rows] < 0.5), len(right))
         ),
-        "brier": float(np.square(chance - truth).mean()),
+        "brier": brier_score(chance, truth),
     }
 
 
+def columns(judged: Sequence[Judged]) -> tuple[Numbers, ...]:
+    """Return what is known of the overall preference of pairs, each ``[N]``.
+
+    Returns:
+        Agreement with the majority of the votes, 1/2 for equal scores and NaN without a majority;
+        that of a scorer who knows the truth; the stated and the true probability that ``a`` is
+        preferred; the standard deviation that the head states for the difference.
+    """
+    return tuple(np.array(column) for column in zip(*map(_overall, judged), strict=True))
+
+
 def _overall(one: Judged) -> tuple[float, float, float, float, float]:
-    """Return agreement with the majority, that of an ideal scorer, both chances, and sigma."""
     pair, axis = one.pair, "overall"
     votes, cast = pair.votes[axis], pair.num_votes
     agrees = (
@@ -190,48 +206,18 @@ def _overall(one: Judged) -> tuple[float, float, float, float, float]:
     for_a, tie = majority_probability(pair.probabilities[axis], cast)
     for_b = 1.0 - for_a - tie
     best = max(for_a, for_b) / max(for_a + for_b, 1e-12)
-    chance = preference_probability(one.a.axis(axis), one.b.axis(axis), calibrator=None)
+    chance = preference_probability(one.a.axis(axis), one.b.axis(axis))
     return agrees, best, chance, pair.probabilities[axis], one.spread(axis)
-
-
-def calibration_error(chance: Numbers, truth: Numbers) -> float:
-    """Return the mean gap of stated and true chance over bins of the stated one."""
-    places = np.minimum((chance * _BINS).astype(int), _BINS - 1)
-    gaps = [
-        abs(float((chance[places == place] - truth[places == place]).sum()))
-        for place in range(_BINS)
-    ]
-    return sum(gaps) / len(chance)
-
-
-def auroc(score: Numbers, positive: NDArray[np.bool_]) -> float:
-    """Return how often a positive outranks a negative; equal ones count half."""
-    if not positive.any() or positive.all():
-        return float("nan")
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    last = counts.cumsum()
-    rank = (last - (counts - 1) / 2.0)[inverse]
-    hits = int(positive.sum())
-    return float((rank[positive].sum() - hits * (hits + 1) / 2) / (hits * (len(score) - hits)))
 
 
 def interval(values: Sequence[float] | Numbers) -> dict[str, float]:
     """Return a mean with its 95% interval."""
-    data = np.asarray(values, dtype=np.float64)
-    return bootstrap(lambda rows: float(data[rows].mean()), len(data))
+    return row(bootstrap_mean(values))
 
 
-def bootstrap(statistic: Callable[[Any], float], count: int) -> dict[str, float]:
-    """Return a statistic of rows ``0`` to ``count`` with its 95% percentile interval."""
-    rng = np.random.default_rng(0)
-    found = [statistic(rng.integers(count, size=count)) for _ in range(_RESAMPLES)]
-    low, high = np.nanquantile(found, (0.025, 0.975))
-    return {
-        "value": statistic(np.arange(count)),
-        "low": float(low),
-        "high": float(high),
-        "n": count,
-    }
+def row(found: Interval) -> dict[str, float]:
+    """Return an interval as the file has it."""
+    return {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
 
 
 def table(found: dict[str, Any]) -> str:

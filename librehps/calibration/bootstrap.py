@@ -45,14 +45,7 @@ class Interval:
 
     def to_dict(self) -> dict[str, float]:
         """Return every field by its name."""
-        return {
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
-            "n": self.n,
-            "num_clusters": self.num_clusters,
-            "level": self.level,
-        }
+        return dict(vars(self))
 
 
 def bootstrap(

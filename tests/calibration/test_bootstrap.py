@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.model import synthetic_world
 from librehps.calibration import bootstrap, bootstrap_mean
 from librehps.errors import ConfigError, InputError
 
@@ -81,14 +80,33 @@ def test_clusters_are_drawn_whole(names: list[int]) -> None:
     bootstrap(statistic, len(names), clusters=[f"prompt {name}" for name in names], resamples=5)
 
 
-def test_it_can_stand_in_for_the_benchmarks_own() -> None:
-    values = np.random.default_rng(0).normal(0, 1, 300)
-    theirs = synthetic_world.interval(values)
-    ours = bootstrap(lambda rows: float(values[rows].mean()), len(values)).to_dict()
-    assert ours["value"] == theirs["value"]
-    assert ours["n"] == theirs["n"]
-    assert ours["low"] == pytest.approx(theirs["low"], abs=0.02)
-    assert ours["high"] == pytest.approx(theirs["high"], abs=0.02)
+@pytest.mark.parametrize("clusters", [None, [*"aabcccccaa"]], ids=["rows", "clusters"])
+def test_the_interval_is_its_definition(clusters: list[str] | None) -> None:
+    values = np.random.default_rng(0).normal(0, 1, 10)
+    groups = [[row] for row in range(10)]
+    if clusters is not None:
+        groups = [[row for row in range(10) if clusters[row] == name] for name in "abc"]
+    rng = np.random.default_rng(7)
+    medians: list[float] = []
+    for _ in range(200):
+        drawn = [groups[place] for place in rng.integers(len(groups), size=len(groups)).tolist()]
+        medians.append(float(np.median([values[row] for rows in drawn for row in rows])))
+    found = bootstrap(
+        lambda rows: float(np.median(values[rows])),
+        10,
+        clusters=clusters,
+        resamples=200,
+        level=0.8,
+        seed=7,
+    )
+    assert found.to_dict() == {
+        "value": float(np.median(values)),
+        "low": float(np.quantile(medians, 0.1)),
+        "high": pytest.approx(float(np.quantile(medians, 0.9))),
+        "n": 10,
+        "num_clusters": len(groups),
+        "level": 0.8,
+    }
 
 
 def test_draws_without_a_value_are_passed_over() -> None:
