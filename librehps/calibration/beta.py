@@ -72,7 +72,7 @@ class Beta(FittedCalibrator):
             InputError: See :mod:`librehps.calibration.evidence`.
         """
         demand_pairs(pairs, MIN_PAIRS)
-        demand_differences(pairs.difference)
+        demand_differences(pairs)
         demand_both_sides(pairs)
         demand_overlap(pairs)
         behind = -np.logaddexp(0.0, -pairs.difference)

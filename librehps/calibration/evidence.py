@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from librehps.calibration.pairs import Numbers, ScorePairs
+from librehps.calibration.pairs import ScorePairs
 from librehps.errors import InputError
 
 __all__ = [
@@ -36,13 +36,14 @@ def demand_pairs(pairs: ScorePairs, minimum: int) -> None:
         )
 
 
-def demand_differences(values: Numbers) -> None:
-    """Refuse a column that is the same everywhere: no slope can be told from it.
+def demand_differences(pairs: ScorePairs) -> None:
+    """Refuse pairs whose scores all differ by the same: no slope can be told from them.
 
     Raises:
-        InputError: One value only (code ``calibration_constant``).
+        InputError: One difference only (code ``calibration_constant``).
     """
-    if len(values) == 0 or values.min() == values.max():
+    counted = pairs.difference[pairs.weight > 0.0]
+    if len(counted) == 0 or counted.min() == counted.max():
         raise InputError(
             "the scores of all pairs differ by the same; nothing can be learnt from that about "
             "other differences: check that the scores are not constant",

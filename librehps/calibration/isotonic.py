@@ -85,8 +85,8 @@ class Isotonic(FittedCalibrator):
             InputError: See :mod:`librehps.calibration.evidence`.
         """
         demand_pairs(pairs, MIN_PAIRS)
-        demand_differences(np.abs(pairs.difference))
         folded = pairs.folded()
+        demand_differences(folded)
         # Pairs that tie are at 1/2 whatever people said: both ways round are the same pair.
         folded = folded.take((folded.difference > 0.0) & (folded.weight > 0.0))
         distances, places = np.unique(folded.difference, return_inverse=True)

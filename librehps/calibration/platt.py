@@ -72,7 +72,7 @@ class Platt(FittedCalibrator):
             InputError: See :mod:`librehps.calibration.evidence`.
         """
         demand_pairs(pairs, MIN_PAIRS)
-        demand_differences(pairs.difference)
+        demand_differences(pairs)
         demand_both_sides(pairs)
         demand_overlap(pairs)
         features = np.stack([pairs.difference, np.ones(len(pairs))], axis=1)

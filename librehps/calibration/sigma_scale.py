@@ -66,9 +66,9 @@ class SigmaScale(FittedCalibrator):
                 code="calibration_sigma_missing",
             )
         demand_pairs(pairs, MIN_PAIRS)
-        demand_differences(np.abs(pairs.difference))
-        demand_disagreement(pairs)
         folded = pairs.folded()
+        demand_differences(folded)
+        demand_disagreement(pairs)
         steepness = _probit_slope(
             folded.difference / pairs.spread, folded.target, folded.weight / folded.weight.sum()
         )

@@ -56,7 +56,7 @@ class Temperature(FittedCalibrator):
             InputError: See :mod:`librehps.calibration.evidence`.
         """
         demand_pairs(pairs, MIN_PAIRS)
-        demand_differences(np.abs(pairs.difference))
+        demand_differences(pairs.folded())
         demand_disagreement(pairs)
         features = pairs.difference[:, None]
         slope = float(logistic_regression(features, pairs.target, pairs.weight)[0])

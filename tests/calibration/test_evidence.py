@@ -63,6 +63,10 @@ def test_constant_scores_are_refused(kind: type[FittedCalibrator]) -> None:
     target = good()[1]
     assert refused(kind, pairs(np.zeros(COUNT), target)) == "calibration_too_few"
     assert refused(kind, pairs(np.full(COUNT, 0.7), target)) == "calibration_constant"
+    # What does not count does not vary them either.
+    some = np.arange(COUNT) < COUNT // 2
+    varied = pairs(np.where(some, 0.7, good()[0]), target, some * 1.0)
+    assert refused(kind, varied) == "calibration_constant"
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -118,7 +122,7 @@ def test_sigmas_are_needed_to_rescale_them() -> None:
 def test_the_checks_pass_what_is_enough() -> None:
     given = pairs(*good())
     demand_pairs(given, COUNT)
-    demand_differences(given.difference)
+    demand_differences(given)
     demand_both_sides(given)
     demand_disagreement(given)
     demand_overlap(given)
