@@ -10,13 +10,13 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import numpy as np
 
 from librehps.calibration.pairs import Numbers, ScorePairs
 from librehps.errors import ConfigError
+from librehps.registry import nearest
 from librehps.results import AxisScore
 
 __all__ = ["MIN_PAIRS", "FittedCalibrator", "demand_number", "demand_positive", "read_keys"]
@@ -116,9 +116,10 @@ def read_keys(parameters: Mapping[str, Any], names: tuple[str, ...]) -> list[Any
     """
     for name in parameters:
         if name not in names:
-            near = get_close_matches(str(name), names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
-            raise ConfigError(f"unknown key {str(name)[:80]!r}{hint}", code="calibration_key")
+            shown = str(name)[:80]
+            raise ConfigError(
+                f"unknown key {shown!r}{nearest(shown, names)}", code="calibration_key"
+            )
     for name in names:
         if name not in parameters:
             raise ConfigError(f"the key {name!r} is missing", code="calibration_key")

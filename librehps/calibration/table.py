@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 from librehps.calibration.fitted import FittedCalibrator
 from librehps.calibration.pairs import ScorePairs
 from librehps.calibration.protocol import CALIBRATORS
 from librehps.errors import ConfigError, InputError
+from librehps.registry import nearest
 from librehps.results import AXIS_FIELDS, AxisScore
 
 __all__ = [
@@ -134,11 +134,8 @@ class Calibration:
             ConfigError: There is none (code ``calibration_benchmark``); lists those that there are.
         """
         if benchmark not in self.fits:
-            near = get_close_matches(benchmark, self.fits, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
             raise ConfigError(
-                f"no fit for the benchmark {benchmark!r}; {hint}there are fits for: "
-                f"{', '.join(self.fits) or 'none'}",
+                f"no fit for the benchmark {benchmark!r}{nearest(benchmark, self.fits)}",
                 code="calibration_benchmark",
             )
         return self.fits[benchmark]

@@ -85,7 +85,7 @@ def test_a_benchmark_may_be_the_default() -> None:
     [
         (lambda: fits()["hpdv2"], "calibration_benchmark", "did you mean 'hpdv3'.*<global>, hpdv3"),
         (lambda: fits(benchmark="x"), "calibration_benchmark", "no fit for the benchmark 'x'"),
-        (lambda: fits(fits={}), "calibration_benchmark", "there are fits for: none"),
+        (lambda: fits(fits={}), "calibration_benchmark", "; known: none"),
         (lambda: fits(fits={"": Fit(Platt(1.0))}), "calibration_benchmark", "has 0"),
         (lambda: fits(fits={"a" * 201: Fit(Platt(1.0))}), "calibration_benchmark", "201"),
         (lambda: fits(fits={GLOBAL: Fit(Temperature(1.0))}), "calibration_kind", "'temperature'"),
