@@ -61,7 +61,7 @@ def test_the_probability_is_the_mean_of_both_orders(a: float, b: float, x: float
 
 @pytest.mark.parametrize("b", [1e308, -1e308, 800.0])
 def test_an_absurd_intercept_does_not_overflow(b: float) -> None:
-    assert Platt(1.0, b).probability(AxisScore(1.7e308), AxisScore(-1.7e308)) == 1.0 or b > 1e307
+    assert Platt(1.0, b).probability(AxisScore(1.7e308), AxisScore(-1.7e308)) == 1.0
     assert Platt(1.0, b).probability(AxisScore(1.0), AxisScore(0.0)) == pytest.approx(0.5)
 
 
