@@ -19,11 +19,12 @@ from librehps.modeling import Qwen3_5Backbone
 from librehps.training.adapters import add_adapters
 from librehps.training.keeping import without_weights
 from librehps.training.objective import Objective
-from librehps.training.optimizers import build_optimizers, set_rates
+from librehps.training.optimizers import build_optimizers, parameter_groups, set_rates
 from librehps.training.processes import gather, in_step
 from librehps.training.recipe import Recipe
 from librehps.training.schedule import rate_share
 from librehps.training.sharding import is_sharded, shard, whole, whole_state
+from librehps.training.snapshot import fingerprint
 from librehps.typing import Tensor
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ class Learner:
             AxisLoss(build_loss(recipe.loss), weights=dict(recipe.axis_weights))
         )
         self._check_objective()
+        # Settles what learns, while every tensor is whole.
+        parameter_groups(self.model, recipe.optimizer)
+        #: The `fingerprint` of the weights that do not learn, as the start has them.
+        self.frozen = fingerprint(self.model)
         # The same weights; its backward pass averages the gradients over the processes.
         self._shared = self.model
         if self._sharded:

@@ -7,6 +7,7 @@ one block. Every forward and backward pass is then a meeting of all processes.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
@@ -85,16 +86,21 @@ def cut_like(tensor: Tensor, model: Tensor) -> Tensor:
     )
 
 
-def whole_state(model: nn.Module, *, keep: bool) -> dict[str, Tensor]:
-    """Return all tensors of a model by name, whole. All processes must call it.
+def whole_state(
+    model: nn.Module, *, keep: bool, names: Container[str] | None = None
+) -> dict[str, Tensor]:
+    """Return tensors of a model by name, whole. All processes must call it.
 
     Args:
         model: Cut or not.
         keep: Whether this process needs them; if not, it has no more than one at a time, and
             returns nothing.
+        names: Which of them, the same in every process; ``None`` for all.
     """
     found: dict[str, Tensor] = {}
     for name, tensor in cast("dict[str, Tensor]", model.state_dict()).items():
+        if names is not None and name not in names:
+            continue
         full = whole(tensor)
         if keep:
             found[name] = full.cpu() if isinstance(tensor, DTensor) else full

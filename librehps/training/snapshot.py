@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from librehps.data.loader import BadPair, Position
 from librehps.errors import CheckpointError
 from librehps.training.sharding import cut_like, whole, whole_state
 
-__all__ = ["Progress", "latest_snapshot", "read_snapshot", "write_snapshot"]
+__all__ = ["Progress", "fingerprint", "latest_snapshot", "read_snapshot", "write_snapshot"]
 
 _NAME = re.compile(r"step-(\d{8})")
 _FORMAT = 1
@@ -58,6 +59,7 @@ def write_snapshot(
     model: nn.Module,
     optimizers: Mapping[str, torch.optim.Optimizer],
     recipe: Mapping[str, Any],
+    frozen: str = "",
     processes: int = 1,
     writes: bool = True,
     keep: int = 2,
@@ -70,17 +72,14 @@ def write_snapshot(
         model: Its weights, of which those that learn are kept.
         optimizers: Their states, by name.
         recipe: What the run was started with; going on with another is refused.
+        frozen: The `fingerprint` of the model at the start; going on over another is refused.
         processes: How many go through the data together; going on with others is refused.
         writes: Whether this process writes; the others hand over their shares of tensors.
         keep: How many snapshots stay.
     """
     place = folder / f"step-{progress.step:08d}"
-    learning = _learning(model)
-    weights = {
-        name: tensor.contiguous().cpu()
-        for name, tensor in whole_state(model, keep=writes).items()
-        if name in learning
-    }
+    learning = whole_state(model, keep=writes, names=_learning(model))
+    weights = {name: tensor.contiguous().cpu() for name, tensor in learning.items()}
     numbers: dict[str, Any] = {}
     tensors: dict[str, torch.Tensor] = {}
     for name, optimizer in optimizers.items():
@@ -104,6 +103,7 @@ def write_snapshot(
         "progress": asdict(progress),
         "numbers": numbers,
         "processes": processes,
+        "frozen": frozen,
         "recipe": recipe,
     }
     (part / "state.json").write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
@@ -130,13 +130,15 @@ def read_snapshot(
     model: nn.Module,
     optimizers: Mapping[str, torch.optim.Optimizer],
     recipe: Mapping[str, Any],
+    frozen: str = "",
     processes: int = 1,
 ) -> Progress:
     """Put a snapshot's tensors in place, and return where the run stands.
 
     Raises:
         CheckpointError: The snapshot is damaged (code ``snapshot_damaged``), the recipe is another
-            one (``snapshot_recipe``), or so is the number of processes (``snapshot_processes``).
+            one (``snapshot_recipe``), or so are the number of processes (``snapshot_processes``) or
+            the weights that do not learn (``snapshot_start``).
     """
     try:
         state = json.loads((place / "state.json").read_text("utf-8"))
@@ -165,6 +167,14 @@ def read_snapshot(
             code="snapshot_processes",
             item=str(place),
         )
+    # An earlier version did not look.
+    if state.get("frozen", frozen) != frozen:
+        raise CheckpointError(
+            "was made over a start with other weights, of which it holds only those that learn: "
+            "put back the checkpoint that the run began with, or start in a new folder",
+            code="snapshot_start",
+            item=str(place),
+        )
     try:
         now_there = model.state_dict()
         weights = {name: cut_like(one, now_there[name]) for name, one in weights.items()}
@@ -172,7 +182,7 @@ def read_snapshot(
         missing = _learning(model).intersection(found.missing_keys)
         if missing or found.unexpected_keys:
             raise KeyError(*sorted(missing), *found.unexpected_keys)
-        # An earlier release kept the random state, which is now a function of the step.
+        # An earlier version kept the random state, which is now a function of the step.
         tensors.pop("rng.torch", None)
         for name, optimizer in optimizers.items():
             known = optimizer.state_dict()
@@ -190,6 +200,24 @@ def read_snapshot(
     return progress
 
 
+def fingerprint(model: nn.Module) -> str:
+    """Return what tells the weights of a model that do not learn from others; "" if all learn.
+
+    It is a hash of their names, their shapes, and some thousand values of each: who trains a tensor
+    or draws it anew changes nearly all of them, and a look at all would take as long as loading.
+
+    Args:
+        model: A whole one, in which it is settled what learns.
+    """
+    frozen = [(name, one) for name, one in model.named_parameters() if not one.requires_grad]
+    digest = sha256()
+    for name, parameter in frozen:
+        values = parameter.detach().flatten()
+        some = values[:: max(1, len(values) // 1000)].to("cpu", torch.float64)
+        digest.update(f"{name} {list(parameter.shape)}".encode() + some.numpy().tobytes())
+    return digest.hexdigest() if frozen else ""
+
+
 def _learning(model: nn.Module) -> set[str]:
     """Return the names of what changes in training; the rest is in the checkpoint of the start."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
@@ -197,7 +225,7 @@ def _learning(model: nn.Module) -> set[str]:
 
 
 def _said(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe without what is off: an earlier release did not write later options."""
+    """Return a recipe without what is off: an earlier version did not write later options."""
     return {
         key: _said(value) if isinstance(value, dict) else value
         for key, value in recipe.items()

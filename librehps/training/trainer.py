@@ -145,6 +145,7 @@ class _Run:
             model=self.model,
             optimizers=self.learner.optimizers,
             recipe=self.recipe.to_dict(),
+            frozen=self.learner.frozen,
             processes=self.accelerator.num_processes,
         )
         # Each process counts its share of them; together they are all of them again.
@@ -269,6 +270,7 @@ class _Run:
             model=self.model,
             optimizers=self.learner.optimizers,
             recipe=self.recipe.to_dict(),
+            frozen=self.learner.frozen,
             processes=self.accelerator.num_processes,
             writes=self.writes,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from librehps.data import PairLoader, read_hpdv3
-from librehps.errors import BackendError, ConfigError
+from librehps.errors import BackendError, CheckpointError, ConfigError
 from librehps.inputs.batch import Batch
 from librehps.model import PreferenceModel
 from librehps.processing import load_processor
@@ -138,6 +139,8 @@ def test_a_run_saves_plain_checkpoints_and_goes_on_after_a_stop_bit_for_bit(
     tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings["run"] |= {"steps": 4, "evaluate_every": 2, "save_every": 2}
+    shutil.copytree(settings["start"], tmp_path / "start")
+    settings["start"] = str(tmp_path / "start")
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train(recipe(tmp_path, settings), whole, device="cpu")
     start = load_file(Path(settings["start"]) / "model.safetensors")
@@ -172,6 +175,13 @@ def test_a_run_saves_plain_checkpoints_and_goes_on_after_a_stop_bit_for_bit(
     train(recipe(tmp_path, settings), stopped, resume=True, device="cpu")
     again = load_file(stopped / "last" / "model.safetensors")
     assert all(torch.equal(again[name], end[name]) for name in end)
+
+    # What was learnt over other weights is no part of this run.
+    others = {name: 1.001 * tensor for name, tensor in start.items()}
+    save_file(others, tmp_path / "start" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="over a start with other weights") as caught:
+        train(recipe(tmp_path, settings), stopped, resume=True, device="cpu")
+    assert caught.value.code == "snapshot_start"
 
     # Scoring works where there is no peft.
     code = (

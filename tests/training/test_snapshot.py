@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,13 @@ from torch import nn
 
 from librehps.data.loader import BadPair, Position
 from librehps.errors import CheckpointError
-from librehps.training.snapshot import Progress, latest_snapshot, read_snapshot, write_snapshot
+from librehps.training.snapshot import (
+    Progress,
+    fingerprint,
+    latest_snapshot,
+    read_snapshot,
+    write_snapshot,
+)
 
 RECIPE: dict[str, Any] = {"run": {"steps": 3, "betas": (0.9, 0.98)}}
 PROGRESS = Progress(
@@ -109,6 +116,43 @@ def test_another_number_of_processes_is_refused(tmp_path: Path) -> None:
     assert caught.value.code == "snapshot_processes"
     found = read_snapshot(place, model=model, optimizers=optimizers, recipe=RECIPE, processes=2)
     assert found == PROGRESS
+
+
+def test_what_is_frozen_must_be_what_it_was(tmp_path: Path) -> None:
+    model, optimizers = trained()
+    assert fingerprint(model) == ""
+    model.get_parameter("bias").requires_grad_(False)
+    frozen = fingerprint(model)
+    place = write_snapshot(
+        tmp_path, PROGRESS, model=model, optimizers=optimizers, recipe=RECIPE, frozen=frozen
+    )
+    with torch.no_grad():
+        model.get_parameter("weight").add_(1.0)
+    assert fingerprint(model) == frozen
+    with torch.no_grad():
+        model.get_parameter("bias")[2] += 1e-6
+    other = fingerprint(model)
+    assert other != frozen
+    with pytest.raises(CheckpointError, match="put back the checkpoint") as caught:
+        read_snapshot(place, model=model, optimizers=optimizers, recipe=RECIPE, frozen=other)
+    assert caught.value.code == "snapshot_start"
+    read_snapshot(place, model=model, optimizers=optimizers, recipe=RECIPE, frozen=frozen)
+    # A snapshot of before this was looked at.
+    state = json.loads((place / "state.json").read_text())
+    del state["frozen"]
+    (place / "state.json").write_text(json.dumps(state))
+    read_snapshot(place, model=model, optimizers=optimizers, recipe=RECIPE, frozen=other)
+
+
+def test_a_sample_of_a_large_tensor_tells_it_from_another() -> None:
+    model = nn.Linear(300, 70, bias=False).requires_grad_(False)
+    weight, prints = model.weight, {fingerprint(model)}
+    for other in (weight * 1.0001, weight.flip(0), weight.view(300, 70)):
+        model.weight = nn.Parameter(other, requires_grad=False)
+        prints.add(fingerprint(model))
+    assert len(prints) == 4
+    model.weight = weight
+    assert fingerprint(model) in prints
 
 
 def test_who_does_not_write_leaves_nothing(tmp_path: Path) -> None:
