@@ -36,3 +36,15 @@ def two_threads() -> None:
 def triton_device() -> torch.device:
     """Where triton kernels run here: a GPU, or the CPU in triton's interpreter."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+# The interpreter computes wrongly in bfloat16, so that only a GPU can show anything about it.
+@pytest.fixture(
+    scope="session",
+    params=[torch.float64, torch.float32, torch.float16]
+    + [torch.bfloat16] * torch.cuda.is_available(),
+    ids=str,
+)
+def kernel_dtype(request: pytest.FixtureRequest) -> torch.dtype:
+    """Every dtype in which triton kernels can be judged here."""
+    return request.param

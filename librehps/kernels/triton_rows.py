@@ -1,4 +1,4 @@
-"""What the triton kernels over rows share: how a program tiles rows, and a sigmoid.
+"""What the triton kernels over rows share: tiles of rows, how they are read, and silu.
 
 Kernels are marked ``no_type_check`` below ``triton.jit``: the checker that the tests switch on
 would wrap them, and triton reads the module that a function was written in to find its names.
@@ -7,7 +7,7 @@ would wrap them, and triton reads the module that a function was written in to f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import no_type_check
+from typing import Any, no_type_check
 
 import torch
 import triton
@@ -18,9 +18,12 @@ __all__ = [
     "Tile",
     "as_rows",
     "elementwise_tile",
+    "launch",
+    "load_tile",
     "partial_sums",
     "reduction_tile",
-    "sigmoid",
+    "silu_and_slope",
+    "store_tile",
     "triton_dtype",
 ]
 
@@ -54,6 +57,11 @@ class Tile:
         """Return how many tiles ``rows`` rows are."""
         return triton.cdiv(rows, self.rows)
 
+    @property
+    def options(self) -> dict[str, int]:
+        """What a launch is told of it."""
+        return {"ROWS": self.rows, "COLUMNS": self.columns, "num_warps": self.num_warps}
+
 
 def reduction_tile(width: int) -> Tile:
     """Return the tile of a kernel that reduces over whole rows of ``width`` elements."""
@@ -81,6 +89,13 @@ def as_rows(x: Tensor) -> Tensor:
     return rows if rows.stride(1) == 1 or rows.shape[1] == 1 else rows.contiguous()
 
 
+def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+    """Run a kernel on the device of its first argument; a grid without programs runs nothing."""
+    if all(grid):
+        with torch.cuda.device_of(arguments[0]):
+            kernel[grid](*arguments, **options)
+
+
 def triton_dtype(dtype: torch.dtype) -> tl.dtype:
     """Return triton's name of a floating point dtype."""
     return getattr(tl, str(dtype).removeprefix("torch."))
@@ -88,7 +103,23 @@ def triton_dtype(dtype: torch.dtype) -> tl.dtype:
 
 @triton.jit
 @no_type_check
-def sigmoid(x):
-    """Return ``1 / (1 + exp(-x))`` without an overflow on the way."""
+def load_tile(p, i_row, i_column, stride, mask, WIDE: tl.constexpr):
+    """Load rows [ROWS, 1] and columns [1, COLUMNS] in the dtype ``WIDE``; 0 outside the mask."""
+    return tl.load(p + i_row * stride + i_column, mask=mask, other=0.0).to(WIDE)
+
+
+@triton.jit
+@no_type_check
+def store_tile(p, i_row, i_column, stride, values, mask):
+    """Store rows [ROWS, 1] and columns [1, COLUMNS], cast to the dtype of the memory."""
+    tl.store(p + i_row * stride + i_column, values.to(p.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+@no_type_check
+def silu_and_slope(x):
+    """Return ``silu(x) = x / (1 + exp(-x))`` and its derivative, without an overflow on the way."""
     small = tl.exp(-tl.abs(x))
-    return tl.where(x >= 0, 1.0, small) / (1.0 + small)
+    sigmoid = tl.where(x >= 0, 1.0, small) / (1.0 + small)
+    silu = x * sigmoid
+    return silu, sigmoid + silu * (1.0 - sigmoid)

@@ -13,12 +13,15 @@ import triton.language as tl
 from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
-from librehps.kernels.rms_norm.triton_rms_norm import unit_tile
+from librehps.kernels.rms_norm.triton_rms_norm import unit_tile, unit_tile_gradient
 from librehps.kernels.triton_rows import (
     as_rows,
+    launch,
+    load_tile,
     partial_sums,
     reduction_tile,
-    sigmoid,
+    silu_and_slope,
+    store_tile,
     triton_dtype,
 )
 from librehps.typing import Float, Tensor
@@ -63,15 +66,15 @@ def _gated_rms_norm_fwd_kernel(
     i_column = tl.arange(0, COLUMNS)[None, :]
     m_row, m_column = i_row < rows, i_column < width
     mask = m_row & m_column
-    b_x = tl.load(p_x + i_row * stride_x + i_column, mask=mask, other=0.0).to(WIDE)
-    b_gate = tl.load(p_gate + i_row * stride_gate + i_column, mask=mask, other=0.0).to(WIDE)
+    b_x = load_tile(p_x, i_row, i_column, stride_x, mask, WIDE)
+    b_gate = load_tile(p_gate, i_row, i_column, stride_gate, mask, WIDE)
     b_weight = tl.load(p_weight + i_column, mask=m_column, other=0.0).to(WIDE)
     b_unit, _ = unit_tile(b_x, m_row, width, EPS)
     # The two roundings in the middle are part of the definition in bfloat16.
     b_unit = b_unit.to(p_x.dtype.element_ty).to(WIDE)
     b_normed = (b_unit * b_weight).to(NORMED).to(WIDE)
-    b_y = b_normed * (b_gate * sigmoid(b_gate))
-    tl.store(p_y + i_row * width + i_column, b_y.to(p_y.dtype.element_ty), mask=mask)
+    b_silu, _ = silu_and_slope(b_gate)
+    store_tile(p_y, i_row, i_column, width, b_normed * b_silu, mask)
 
 
 @triton.jit
@@ -106,25 +109,17 @@ def _gated_rms_norm_bwd_kernel(
         i_row = (block * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
         m_row = i_row < rows
         mask = m_row & m_column
-        b_x = tl.load(p_x + i_row * stride_x + i_column, mask=mask, other=0.0).to(WIDE)
-        b_gate = tl.load(p_gate + i_row * stride_gate + i_column, mask=mask, other=0.0).to(WIDE)
-        b_grad = tl.load(p_grad_y + i_row * stride_grad_y + i_column, mask=mask, other=0.0)
-        b_grad = b_grad.to(WIDE)
+        b_x = load_tile(p_x, i_row, i_column, stride_x, mask, WIDE)
+        b_gate = load_tile(p_gate, i_row, i_column, stride_gate, mask, WIDE)
+        b_grad = load_tile(p_grad_y, i_row, i_column, stride_grad_y, mask, WIDE)
         b_unit, b_factor = unit_tile(b_x, m_row, width, EPS)
-        b_sigmoid = sigmoid(b_gate)
-        b_silu = b_gate * b_sigmoid
-        # silu' = sigmoid + silu (1 - sigmoid)
-        b_grad_gate = b_grad * b_unit * b_weight * (b_sigmoid + b_silu * (1.0 - b_sigmoid))
-        p_own = p_grad_gate + i_row * width + i_column
-        tl.store(p_own, b_grad_gate.to(p_grad_gate.dtype.element_ty), mask=mask)
+        b_silu, b_slope = silu_and_slope(b_gate)
+        b_grad_gate = b_grad * b_unit * b_weight * b_slope
+        store_tile(p_grad_gate, i_row, i_column, width, b_grad_gate, mask)
         b_grad *= b_silu
         b_sums += b_grad * b_unit
-        b_grad *= b_weight
-        # The factor depends on x: what is along x is taken out of the gradient.
-        along = tl.sum(b_grad * b_unit, axis=1, keep_dims=True) / width
-        b_grad = (b_grad - b_unit * along) * b_factor
-        p_own = p_grad_x + i_row * width + i_column
-        tl.store(p_own, b_grad.to(p_grad_x.dtype.element_ty), mask=mask)
+        b_grad = unit_tile_gradient(b_grad * b_weight, b_unit, b_factor, width)
+        store_tile(p_grad_x, i_row, i_column, width, b_grad, mask)
     p_own = p_grad_weight + tl.program_id(0) * width + i_column
     tl.store(p_own, tl.sum(b_sums, axis=0, keep_dims=True), mask=m_column)
 
@@ -140,24 +135,15 @@ class _GatedNorm(torch.autograd.Function):
         rows, width = x.shape
         y = torch.empty_like(x, memory_format=torch.contiguous_format)
         tile = reduction_tile(width)
-        if rows:
-            with torch.cuda.device_of(x):
-                _gated_rms_norm_fwd_kernel[(tile.blocks(rows),)](
-                    x,
-                    gate,
-                    weight,
-                    y,
-                    rows,
-                    width,
-                    x.stride(0),
-                    gate.stride(0),
-                    EPS=eps,
-                    WIDE=triton_dtype(compute_dtype(x, gate, weight)),
-                    NORMED=triton_dtype(torch.promote_types(x.dtype, weight.dtype)),
-                    ROWS=tile.rows,
-                    COLUMNS=tile.columns,
-                    num_warps=tile.num_warps,
-                )
+        launch(
+            _gated_rms_norm_fwd_kernel,
+            (tile.blocks(rows),),
+            *(x, gate, weight, y, rows, width, x.stride(0), gate.stride(0)),
+            EPS=eps,
+            WIDE=triton_dtype(compute_dtype(x, gate, weight)),
+            NORMED=triton_dtype(torch.promote_types(x.dtype, weight.dtype)),
+            **tile.options,
+        )
         return y
 
     @staticmethod
@@ -176,25 +162,13 @@ def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
     grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     grad_gate = torch.empty_like(gate, memory_format=torch.contiguous_format)
     partial = torch.empty(programs, width, dtype=dtype, device=x.device)
-    if rows:
-        with torch.cuda.device_of(x):
-            _gated_rms_norm_bwd_kernel[(programs,)](
-                x,
-                gate,
-                weight,
-                grad_y,
-                grad_x,
-                grad_gate,
-                partial,
-                rows,
-                width,
-                x.stride(0),
-                gate.stride(0),
-                grad_y.stride(0),
-                EPS=ctx.eps,
-                WIDE=triton_dtype(dtype),
-                ROWS=tile.rows,
-                COLUMNS=tile.columns,
-                num_warps=tile.num_warps,
-            )
+    launch(
+        _gated_rms_norm_bwd_kernel,
+        (programs,),
+        *(x, gate, weight, grad_y, grad_x, grad_gate, partial, rows, width),
+        *(x.stride(0), gate.stride(0), grad_y.stride(0)),
+        EPS=ctx.eps,
+        WIDE=triton_dtype(dtype),
+        **tile.options,
+    )
     return None, grad_x, grad_gate, partial.sum(dim=0).to(weight.dtype)

@@ -13,10 +13,18 @@ import triton.language as tl
 from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
-from librehps.kernels.triton_rows import as_rows, partial_sums, reduction_tile, triton_dtype
+from librehps.kernels.triton_rows import (
+    as_rows,
+    launch,
+    load_tile,
+    partial_sums,
+    reduction_tile,
+    store_tile,
+    triton_dtype,
+)
 from librehps.typing import Float, Tensor
 
-__all__ = ["rms_norm_triton", "unit_tile"]
+__all__ = ["rms_norm_triton", "unit_tile", "unit_tile_gradient"]
 
 
 def rms_norm_triton(
@@ -48,6 +56,17 @@ def unit_tile(x, inside, width, EPS: tl.constexpr):
 
 @triton.jit
 @no_type_check
+def unit_tile_gradient(grad, unit, factor, width):
+    """Take the gradient of `unit_tile` [ROWS, COLUMNS] back to its rows.
+
+    The factor depends on the row: what lies along it is taken out of the gradient.
+    """
+    along = tl.sum(grad * unit, axis=1, keep_dims=True) / width
+    return (grad - unit * along) * factor
+
+
+@triton.jit
+@no_type_check
 def _rms_norm_fwd_kernel(
     p_x,
     p_weight,
@@ -65,11 +84,10 @@ def _rms_norm_fwd_kernel(
     i_column = tl.arange(0, COLUMNS)[None, :]
     m_row, m_column = i_row < rows, i_column < width
     mask = m_row & m_column
-    b_x = tl.load(p_x + i_row * stride_x + i_column, mask=mask, other=0.0).to(WIDE)
+    b_x = load_tile(p_x, i_row, i_column, stride_x, mask, WIDE)
     b_weight = tl.load(p_weight + i_column, mask=m_column, other=0.0).to(WIDE)
     b_unit, _ = unit_tile(b_x, m_row, width, EPS)
-    b_y = b_unit * (1.0 + b_weight)
-    tl.store(p_y + i_row * width + i_column, b_y.to(p_y.dtype.element_ty), mask=mask)
+    store_tile(p_y, i_row, i_column, width, b_unit * (1.0 + b_weight), mask)
 
 
 @triton.jit
@@ -101,16 +119,12 @@ def _rms_norm_bwd_kernel(
         i_row = (block * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
         m_row = i_row < rows
         mask = m_row & m_column
-        b_x = tl.load(p_x + i_row * stride_x + i_column, mask=mask, other=0.0).to(WIDE)
-        b_grad = tl.load(p_grad_y + i_row * stride_grad_y + i_column, mask=mask, other=0.0)
-        b_grad = b_grad.to(WIDE)
+        b_x = load_tile(p_x, i_row, i_column, stride_x, mask, WIDE)
+        b_grad = load_tile(p_grad_y, i_row, i_column, stride_grad_y, mask, WIDE)
         b_unit, b_factor = unit_tile(b_x, m_row, width, EPS)
-        b_share = b_grad * b_unit
-        b_sums += b_share
-        # The factor depends on x: what is along x is taken out of the gradient.
-        along = tl.sum(b_share * b_scale, axis=1, keep_dims=True) / width
-        b_grad = (b_grad * b_scale - b_unit * along) * b_factor
-        tl.store(p_grad_x + i_row * width + i_column, b_grad.to(p_grad_x.dtype.element_ty), mask)
+        b_sums += b_grad * b_unit
+        b_grad = unit_tile_gradient(b_grad * b_scale, b_unit, b_factor, width)
+        store_tile(p_grad_x, i_row, i_column, width, b_grad, mask)
     p_own = p_grad_weight + tl.program_id(0) * width + i_column
     tl.store(p_own, tl.sum(b_sums, axis=0, keep_dims=True), mask=m_column)
 
@@ -126,21 +140,14 @@ class _RMSNorm(torch.autograd.Function):
         rows, width = x.shape
         y = torch.empty_like(x, memory_format=torch.contiguous_format)
         tile = reduction_tile(width)
-        if rows:
-            with torch.cuda.device_of(x):
-                _rms_norm_fwd_kernel[(tile.blocks(rows),)](
-                    x,
-                    weight,
-                    y,
-                    rows,
-                    width,
-                    x.stride(0),
-                    EPS=eps,
-                    WIDE=triton_dtype(compute_dtype(x, weight)),
-                    ROWS=tile.rows,
-                    COLUMNS=tile.columns,
-                    num_warps=tile.num_warps,
-                )
+        launch(
+            _rms_norm_fwd_kernel,
+            (tile.blocks(rows),),
+            *(x, weight, y, rows, width, x.stride(0)),
+            EPS=eps,
+            WIDE=triton_dtype(compute_dtype(x, weight)),
+            **tile.options,
+        )
         return y
 
     @staticmethod
@@ -158,22 +165,12 @@ def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
     programs = partial_sums(tile.blocks(rows))
     grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     partial = torch.empty(programs, width, dtype=dtype, device=x.device)
-    if rows:
-        with torch.cuda.device_of(x):
-            _rms_norm_bwd_kernel[(programs,)](
-                x,
-                weight,
-                grad_y,
-                grad_x,
-                partial,
-                rows,
-                width,
-                x.stride(0),
-                grad_y.stride(0),
-                EPS=ctx.eps,
-                WIDE=triton_dtype(dtype),
-                ROWS=tile.rows,
-                COLUMNS=tile.columns,
-                num_warps=tile.num_warps,
-            )
+    launch(
+        _rms_norm_bwd_kernel,
+        (programs,),
+        *(x, weight, grad_y, grad_x, partial, rows, width, x.stride(0), grad_y.stride(0)),
+        EPS=ctx.eps,
+        WIDE=triton_dtype(dtype),
+        **tile.options,
+    )
     return None, grad_x, partial.sum(dim=0).to(weight.dtype)

@@ -13,7 +13,7 @@ import triton.language as tl
 from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
-from librehps.kernels.triton_rows import triton_dtype
+from librehps.kernels.triton_rows import launch, triton_dtype
 from librehps.typing import Float, Tensor
 
 __all__ = ["rotary_triton"]
@@ -49,6 +49,13 @@ def copy_rest(p_from, p_to, m_head, first, width, REST: tl.constexpr):
     i_rest = first + tl.arange(0, REST)[None, :]
     mask = m_head & (i_rest < width)
     tl.store(p_to + i_rest, tl.load(p_from + i_rest, mask=mask), mask=mask)
+
+
+@triton.jit
+@no_type_check
+def store_sum(p, b, mask):
+    """Store the sum of ``b`` [HEADS, HALF] over heads, cast to the dtype of the memory."""
+    tl.store(p, tl.sum(b, axis=0, keep_dims=True).to(p.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -159,22 +166,18 @@ def _rotary_bwd_kernel(
     if ANGLES:
         p_grad_cos += token * 2 * half + i_low
         p_grad_sin += token * 2 * half + i_low
-        kind = p_grad_cos.dtype.element_ty
-        b_sum = tl.sum(b_grad_cos_low, axis=0, keep_dims=True).to(kind)
-        tl.store(p_grad_cos, b_sum, mask=m_low)
-        b_sum = tl.sum(b_grad_cos_high, axis=0, keep_dims=True).to(kind)
-        tl.store(p_grad_cos + half, b_sum, mask=m_low)
-        kind = p_grad_sin.dtype.element_ty
-        b_sum = tl.sum(b_grad_sin_low, axis=0, keep_dims=True).to(kind)
-        tl.store(p_grad_sin, b_sum, mask=m_low)
-        b_sum = tl.sum(b_grad_sin_high, axis=0, keep_dims=True).to(kind)
-        tl.store(p_grad_sin + half, b_sum, mask=m_low)
+        store_sum(p_grad_cos, b_grad_cos_low, m_low)
+        store_sum(p_grad_cos + half, b_grad_cos_high, m_low)
+        store_sum(p_grad_sin, b_grad_sin_low, m_low)
+        store_sum(p_grad_sin + half, b_grad_sin_high, m_low)
 
 
-def _tile(heads: int, width: int, turned: int) -> dict[str, int]:
+def _options(heads: int, width: int, turned: int) -> dict[str, int]:
+    """What a launch is told of the sizes."""
     rest = width - turned
     return {
-        "HEADS": min(_HEADS, triton.next_power_of_2(heads)),
+        "num_warps": 4,
+        "HEADS": min(_HEADS, triton.next_power_of_2(max(1, heads))),
         "HALF": triton.next_power_of_2(max(1, turned // 2)),
         "REST": triton.next_power_of_2(rest) if rest else 0,
     }
@@ -192,25 +195,15 @@ class _Rotary(torch.autograd.Function):
         y = torch.empty_like(x, memory_format=torch.contiguous_format)
         tokens, heads, width = x.shape
         promoted = torch.promote_types(torch.promote_types(x.dtype, cos.dtype), sin.dtype)
-        if x.numel():
-            with torch.cuda.device_of(x):
-                _rotary_fwd_kernel[(tokens,)](
-                    x,
-                    cos,
-                    sin,
-                    y,
-                    heads,
-                    width,
-                    cos.shape[1] // 2,
-                    x.stride(0),
-                    x.stride(1),
-                    cos.stride(0),
-                    sin.stride(0),
-                    WIDE=triton_dtype(ctx.dtype),
-                    TURNED=triton_dtype(promoted),
-                    **_tile(heads, width, cos.shape[1]),
-                    num_warps=4,
-                )
+        launch(
+            _rotary_fwd_kernel,
+            (tokens,),
+            *(x, cos, sin, y, heads, width, cos.shape[1] // 2),
+            *(x.stride(0), x.stride(1), cos.stride(0), sin.stride(0)),
+            WIDE=triton_dtype(ctx.dtype),
+            TURNED=triton_dtype(promoted),
+            **_options(heads, width, cos.shape[1]),
+        )
         return y
 
     @staticmethod
@@ -229,29 +222,14 @@ def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
         torch.empty_like(angle, memory_format=torch.contiguous_format) if ctx.angles else None
         for angle in (cos, sin)
     )
-    if not x.numel():
-        return grad_x, *(None if g is None else g.zero_() for g in (grad_cos, grad_sin))
-    with torch.cuda.device_of(x):
-        _rotary_bwd_kernel[(tokens,)](
-            x,
-            cos,
-            sin,
-            grad_y,
-            grad_x,
-            grad_cos,
-            grad_sin,
-            heads,
-            width,
-            cos.shape[1] // 2,
-            x.stride(0),
-            x.stride(1),
-            cos.stride(0),
-            sin.stride(0),
-            grad_y.stride(0),
-            grad_y.stride(1),
-            WIDE=triton_dtype(ctx.dtype),
-            **_tile(heads, width, cos.shape[1]),
-            ANGLES=ctx.angles,
-            num_warps=4,
-        )
+    launch(
+        _rotary_bwd_kernel,
+        (tokens,),
+        *(x, cos, sin, grad_y, grad_x, grad_cos, grad_sin, heads, width, cos.shape[1] // 2),
+        *(x.stride(0), x.stride(1), cos.stride(0), sin.stride(0)),
+        *(grad_y.stride(0), grad_y.stride(1)),
+        WIDE=triton_dtype(ctx.dtype),
+        ANGLES=ctx.angles,
+        **_options(heads, width, cos.shape[1]),
+    )
     return grad_x, grad_cos, grad_sin

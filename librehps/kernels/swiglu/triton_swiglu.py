@@ -13,7 +13,15 @@ import triton.language as tl
 from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
-from librehps.kernels.triton_rows import as_rows, elementwise_tile, sigmoid, triton_dtype
+from librehps.kernels.triton_rows import (
+    as_rows,
+    elementwise_tile,
+    launch,
+    load_tile,
+    silu_and_slope,
+    store_tile,
+    triton_dtype,
+)
 from librehps.typing import Float, Tensor
 
 __all__ = ["swiglu_triton"]
@@ -47,11 +55,11 @@ def _swiglu_fwd_kernel(
     i_row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
     i_column = (tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS))[None, :]
     mask = (i_row < rows) & (i_column < width)
-    b_gate = tl.load(p_gate + i_row * stride_gate + i_column, mask=mask, other=0.0).to(WIDE)
-    b_up = tl.load(p_up + i_row * stride_up + i_column, mask=mask, other=0.0).to(WIDE)
-    b_silu = (b_gate * sigmoid(b_gate)).to(p_gate.dtype.element_ty).to(WIDE)
-    b_y = (b_silu * b_up).to(p_y.dtype.element_ty)
-    tl.store(p_y + i_row * width + i_column, b_y, mask=mask)
+    b_gate = load_tile(p_gate, i_row, i_column, stride_gate, mask, WIDE)
+    b_up = load_tile(p_up, i_row, i_column, stride_up, mask, WIDE)
+    b_silu, _ = silu_and_slope(b_gate)
+    b_silu = b_silu.to(p_gate.dtype.element_ty).to(WIDE)
+    store_tile(p_y, i_row, i_column, width, b_silu * b_up, mask)
 
 
 @triton.jit
@@ -75,17 +83,12 @@ def _swiglu_bwd_kernel(
     i_row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
     i_column = (tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS))[None, :]
     mask = (i_row < rows) & (i_column < width)
-    b_gate = tl.load(p_gate + i_row * stride_gate + i_column, mask=mask, other=0.0).to(WIDE)
-    b_up = tl.load(p_up + i_row * stride_up + i_column, mask=mask, other=0.0).to(WIDE)
-    b_grad = tl.load(p_grad_y + i_row * stride_grad_y + i_column, mask=mask, other=0.0).to(WIDE)
-    b_sigmoid = sigmoid(b_gate)
-    b_silu = b_gate * b_sigmoid
-    # silu' = sigmoid + silu (1 - sigmoid)
-    b_grad_gate = b_grad * b_up * (b_sigmoid + b_silu * (1.0 - b_sigmoid))
-    b_grad_up = b_grad * b_silu
-    i_out = i_row * width + i_column
-    tl.store(p_grad_gate + i_out, b_grad_gate.to(p_grad_gate.dtype.element_ty), mask=mask)
-    tl.store(p_grad_up + i_out, b_grad_up.to(p_grad_up.dtype.element_ty), mask=mask)
+    b_gate = load_tile(p_gate, i_row, i_column, stride_gate, mask, WIDE)
+    b_up = load_tile(p_up, i_row, i_column, stride_up, mask, WIDE)
+    b_grad = load_tile(p_grad_y, i_row, i_column, stride_grad_y, mask, WIDE)
+    b_silu, b_slope = silu_and_slope(b_gate)
+    store_tile(p_grad_gate, i_row, i_column, width, b_grad * b_up * b_slope, mask)
+    store_tile(p_grad_up, i_row, i_column, width, b_grad * b_silu, mask)
 
 
 class _SwiGLU(torch.autograd.Function):
@@ -97,21 +100,13 @@ class _SwiGLU(torch.autograd.Function):
         rows, width = gate.shape
         y = torch.empty_like(gate, memory_format=torch.contiguous_format)
         tile = elementwise_tile(width)
-        if rows:
-            with torch.cuda.device_of(gate):
-                _swiglu_fwd_kernel[(tile.blocks(rows), triton.cdiv(width, tile.columns))](
-                    gate,
-                    up,
-                    y,
-                    rows,
-                    width,
-                    gate.stride(0),
-                    up.stride(0),
-                    WIDE=triton_dtype(compute_dtype(gate, up)),
-                    ROWS=tile.rows,
-                    COLUMNS=tile.columns,
-                    num_warps=tile.num_warps,
-                )
+        launch(
+            _swiglu_fwd_kernel,
+            (tile.blocks(rows), triton.cdiv(width, tile.columns)),
+            *(gate, up, y, rows, width, gate.stride(0), up.stride(0)),
+            WIDE=triton_dtype(compute_dtype(gate, up)),
+            **tile.options,
+        )
         return y
 
     @staticmethod
@@ -127,22 +122,12 @@ def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
     grad_gate = torch.empty_like(gate, memory_format=torch.contiguous_format)
     grad_up = torch.empty_like(up, memory_format=torch.contiguous_format)
     tile = elementwise_tile(width)
-    if rows:
-        with torch.cuda.device_of(gate):
-            _swiglu_bwd_kernel[(tile.blocks(rows), triton.cdiv(width, tile.columns))](
-                gate,
-                up,
-                grad_y,
-                grad_gate,
-                grad_up,
-                rows,
-                width,
-                gate.stride(0),
-                up.stride(0),
-                grad_y.stride(0),
-                WIDE=triton_dtype(compute_dtype(gate, up)),
-                ROWS=tile.rows,
-                COLUMNS=tile.columns,
-                num_warps=tile.num_warps,
-            )
+    launch(
+        _swiglu_bwd_kernel,
+        (tile.blocks(rows), triton.cdiv(width, tile.columns)),
+        *(gate, up, grad_y, grad_gate, grad_up, rows, width),
+        *(gate.stride(0), up.stride(0), grad_y.stride(0)),
+        WIDE=triton_dtype(compute_dtype(gate, up)),
+        **tile.options,
+    )
     return grad_gate, grad_up
