@@ -24,6 +24,9 @@ def rms_norm(
     ``y = x / sqrt(mean(x²) + eps) * (1 + weight)``. Computes in float32 (float64 if an argument is
     float64) and casts back to ``x.dtype`` once, at the end.
 
+    The gradient of ``x`` is exact relative to ``grad (1 + weight) / sqrt(mean(x²) + eps)``. Where
+    that lies along ``x``, as in rows of one element, little more than rounding is left of it.
+
     Args:
         x: Hidden states.
         weight: Offset of the scale from one.
