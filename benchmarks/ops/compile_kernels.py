@@ -67,14 +67,14 @@ class Launch:
         signature: Type of each argument in triton's words.
         constants: Arguments that are known when compiling.
         aligned: Positions of arguments that are a multiple of 16.
-        num_warps: Groups of 32 threads.
+        options: What else the compiler is told, such as ``num_warps``.
     """
 
     kernel: JITFunction
     signature: tuple[tuple[str, str], ...]
     constants: tuple[tuple[str, Any], ...]
     aligned: tuple[int, ...]
-    num_warps: int
+    options: tuple[tuple[str, Any], ...]
 
     @classmethod
     def of(cls, kernel: JITFunction, *args: Any, **options: Any) -> Launch:
@@ -103,7 +103,7 @@ class Launch:
             signature=tuple(signature.items()),
             constants=tuple(constants.items()),
             aligned=tuple(aligned),
-            num_warps=options["num_warps"],
+            options=tuple(pair for pair in options.items() if pair[0] not in kernel.arg_names),
         )
 
     def compile(self, capability: int) -> Any:
@@ -115,7 +115,7 @@ class Launch:
             attrs={(index,): [["tt.divisibility", 16]] for index in self.aligned},
         )
         target = GPUTarget("cuda", capability, 32)
-        return triton.compile(source, target=target, options={"num_warps": self.num_warps})
+        return triton.compile(source, target=target, options=dict(self.options))
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,13 @@ class Usage:
         target: ``"sm_90"`` or ``"sm_100"``.
         pointers: Dtypes of the pointers, in order.
         constants: Arguments that are known when compiling.
-        num_warps: Groups of 32 threads.
+        options: What else the compiler was told; ``num_warps`` are groups of 32 threads.
         registers: Of one thread.
         spilled_bytes: Registers that were moved to memory, of one thread: the stack and local
             memory that ``cuobjdump`` reports.
         shared_bytes: Shared memory of one block.
         instructions: Of machine code, without padding.
+        fused: Those of them that round a float32 product and sum once.
         used_by: Ops with dtype and preset that launch it.
     """
 
@@ -140,11 +141,12 @@ class Usage:
     target: str
     pointers: str
     constants: dict[str, Any]
-    num_warps: int
+    options: dict[str, Any]
     registers: int
     spilled_bytes: int
     shared_bytes: int
     instructions: int
+    fused: int
     used_by: tuple[str, ...]
 
     def faults(self) -> list[str]:
@@ -260,11 +262,12 @@ def measure(launch: Launch, capability: int, used_by: list[str]) -> Usage:
         target=f"sm_{capability}",
         pointers=" ".join(kind[1:] for _, kind in launch.signature if kind.startswith("*")),
         constants={name: str(value) for name, value in launch.constants},
-        num_warps=launch.num_warps,
+        options=dict(launch.options),
         registers=int(counts["REG"]),
         spilled_bytes=int(counts["STACK"]) + int(counts["LOCAL"]),
         shared_bytes=int(compiled.metadata.shared),
         instructions=sum(name != "NOP" for name in instructions),
+        fused=sum(name.startswith("FFMA") for name in instructions),
         used_by=tuple(used_by),
     )
 
@@ -287,9 +290,10 @@ def main() -> int:
     for usage in usages:
         faults = usage.faults()
         red += bool(faults)
+        warps = usage.options["num_warps"]
         print(
-            f"{usage.kernel:28} {usage.target:6} {usage.num_warps:2} warps {usage.registers:3} "
-            f"registers {usage.shared_bytes:6} B shared {usage.spilled_bytes} B spilled  "
+            f"{usage.kernel:28} {usage.target:6} {warps:2} warps {usage.registers:3} registers "
+            f"{usage.shared_bytes:6} B shared {usage.spilled_bytes} B spilled  "
             f"{usage.used_by[0]}{''.join('; ' + fault for fault in faults)}",
             file=sys.stderr,
         )
@@ -303,10 +307,12 @@ def main() -> int:
         | {name: version(name) for name in ("torch", "triton")},
         "what_this_shows": "The kernels compile and fit. Nothing here has run on a GPU.",
         "gates": {"spilled_bytes": 0, "shared_bytes": MAX_SHARED, "red": red},
-        "kernels": [asdict(usage) for usage in usages],
     }
     if arguments.out:
-        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+        # A line for each kernel.
+        kernels = ",\n".join(f"    {json.dumps(asdict(usage))}" for usage in usages)
+        head = json.dumps(report, indent=2).removesuffix("\n}")
+        arguments.out.write_text(f'{head},\n  "kernels": [\n{kernels}\n  ]\n}}\n')
     return int(red > 0)
 
 

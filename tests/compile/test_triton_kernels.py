@@ -48,14 +48,18 @@ def test_the_kernels_of_the_4b_size_compile_and_fit(tmp_path: Path) -> None:
     assert all(0 < kernel["registers"] <= 255 for kernel in kernels)
     assert all(kernel["shared_bytes"] <= 232_448 for kernel in kernels)
     assert all(kernel["instructions"] > 16 for kernel in kernels)
+    # A product that is not rounded before the sum would not be what the definition of rotary says.
+    turns = [kernel for kernel in kernels if kernel["kernel"] == "_rotary_fwd_kernel"]
+    assert {kernel["fused"] for kernel in turns} == {0}
 
 
 def test_the_gates_can_be_red(tmp_path: Path) -> None:
     code = """
 from dataclasses import replace
 from benchmarks.ops.compile_kernels import MAX_SHARED, Usage
-good = Usage(kernel="k", target="sm_90", pointers="", constants={}, num_warps=4, registers=32,
-             spilled_bytes=0, shared_bytes=MAX_SHARED, instructions=200, used_by=())
+good = Usage(kernel="k", target="sm_90", pointers="", constants={}, options={}, registers=32,
+             spilled_bytes=0, shared_bytes=MAX_SHARED, instructions=200, fused=0,
+             used_by=())
 assert good.faults() == []
 assert "spills 8" in replace(good, spilled_bytes=8).faults()[0]
 assert "shared memory" in replace(good, shared_bytes=MAX_SHARED + 1).faults()[0]

@@ -202,6 +202,8 @@ class _Rotary(torch.autograd.Function):
             *(x.stride(0), x.stride(1), cos.stride(0), sin.stride(0)),
             WIDE=triton_dtype(ctx.dtype),
             TURNED=triton_dtype(promoted),
+            # A fused multiply-add would leave out the rounding of a product.
+            enable_fp_fusion=False,
             **_options(heads, width, cos.shape[1]),
         )
         return y
