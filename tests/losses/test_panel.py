@@ -46,6 +46,16 @@ def test_it_is_nearly_the_integral_at_the_widest(won: float, lost: float) -> Non
     assert value(3.0, 12.0, won, lost) == pytest.approx(by_grid(3.0, 12.0, won, lost), rel=1e-5)
 
 
+@pytest.mark.parametrize("votes", [20.0, 60.0, 400.0])
+def test_sigma_counts_as_far_as_the_integral_is_exact(votes: float) -> None:
+    zero = torch.zeros(1, dtype=DOUBLE)
+    a, b = Scores(zero + 1.5, zero + 99.0), Scores(zero, zero)
+    found = PanelThurstone(votes=votes)(a, b, zero + 0.5)
+    widest = 12.0 * np.sqrt(20.0 / votes)
+    expected = -by_grid(1.5, widest, votes / 2, votes / 2) / votes
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
 @given(
     d=st.floats(-30, 30),
     r=st.floats(0, 6),
