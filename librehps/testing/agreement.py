@@ -28,14 +28,17 @@ def results_and_gradients(
         options: Everything else.
 
     Returns:
-        ``y0, y1, ...`` for the results, and each name of ``tensors`` for its gradient.
+        ``y0, y1, ...`` for the results, and each name of ``tensors`` for its gradient, zeros where
+        nothing depends on it.
     """
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
     made = function(**leaves, **options)
     results: tuple[Tensor, ...] = made if isinstance(made, tuple) else (made,)
     generator = torch.Generator().manual_seed(20)
     upstream = [_upstream(y, generator) for y in results]
-    gradients = torch.autograd.grad(results, list(leaves.values()), upstream)
+    gradients = torch.autograd.grad(
+        results, list(leaves.values()), upstream, materialize_grads=True
+    )
     return {f"y{index}": y.detach() for index, y in enumerate(results)} | dict(
         zip(leaves, gradients, strict=True)
     )

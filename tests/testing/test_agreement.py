@@ -29,6 +29,13 @@ def test_results_and_gradients_go_by_name_and_keep_strides() -> None:
     assert not a.requires_grad
 
 
+def test_what_nothing_depends_on_has_a_gradient_of_zeros() -> None:
+    a, b = torch.randn(3, 5), torch.randn(4)
+    found = results_and_gradients(lambda a, b: 2 * a, {"a": a, "b": b})
+    assert torch.equal(found["b"], torch.zeros(4))
+    assert found["a"].any()
+
+
 def test_the_same_function_agrees_and_another_does_not() -> None:
     tensors = {"a": torch.randn(7, 3), "b": torch.randn(7, 3)}
     assert max(disagreement(product, product, tensors).values()) < 1e-6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import pytest
 import torch
@@ -108,24 +109,15 @@ def results(
     return dict(zip(NAMES, (*out, *grads), strict=False))
 
 
-@pytest.fixture(scope="module")
-def expected() -> Callable[[Case], dict[str, Tensor]]:
+@cache
+def expected(case: Case) -> dict[str, Tensor]:
     """Results of the definition, computed once per case."""
-    known: dict[Case, dict[str, Tensor]] = {}
-
-    def of(case: Case) -> dict[str, Tensor]:
-        if case not in known:
-            known[case] = results(gated_delta_rule_reference, arguments(case), case)
-        return known[case]
-
-    return of
+    return results(gated_delta_rule_reference, arguments(case), case)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_forward_and_every_gradient_equal_the_definition(
-    case: Case, dtype: torch.dtype, expected: Callable[[Case], dict[str, Tensor]]
-) -> None:
+def test_forward_and_every_gradient_equal_the_definition(case: Case, dtype: torch.dtype) -> None:
     given = [tensor.to(dtype) for tensor in arguments(case)]
     limit = TOLERANCES[f"{case.tolerance}_{str(dtype).removeprefix('torch.')}"].limit
     for name, actual in results(gated_delta_rule_torch, given, case).items():
