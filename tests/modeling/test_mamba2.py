@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from librehps.errors import ConfigError
 from librehps.inputs.batch import Batch
+from librehps.kernels.selective_scan import selective_scan
 from librehps.model import PreferenceModel
 from librehps.modeling import (
     PRESETS,
@@ -19,6 +20,7 @@ from librehps.modeling import (
     Mamba2Config,
     Mamba2Mixer,
     Qwen3_5Backbone,
+    mamba2,
 )
 from librehps.modeling.mamba2 import GroupedRMSNorm
 from librehps.modeling.precision import keeps_float32
@@ -91,7 +93,27 @@ def test_the_norm_works_within_each_group() -> None:
             own = slice(4 * group, 4 * group + 4)
             unit = x[:, own] / x[:, own].square().mean(-1, keepdim=True).sqrt()
             torch.testing.assert_close(part, unit * norm.weight[own])
-        assert norm(x.bfloat16()).dtype == torch.bfloat16
+        low = x.bfloat16()
+        assert torch.equal(norm(low), norm(low.float()).bfloat16())
+
+
+def test_rates_are_not_rounded_to_the_dtype_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+
+    def scan(*tensors: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
+        seen.append(tensors[2])
+        return selective_scan(*tensors, **options)
+
+    monkeypatch.setattr(mamba2, "selective_scan", scan)
+    model = mixer()
+    expected = -model.A_log.detach().exp()
+    with torch.no_grad():
+        model.bfloat16().A_log.data = (-expected).log()
+        x = torch.randn(3, TEXT.hidden_size).bfloat16()
+        model(x, rotary=ANGLES, cu_seqlens=torch.tensor([0, 3]))
+    (rate,) = seen
+    assert rate.dtype == torch.float32
+    torch.testing.assert_close(rate, expected)
 
 
 def test_the_state_has_a_fixed_size_and_stays_float32() -> None:

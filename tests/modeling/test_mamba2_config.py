@@ -70,6 +70,7 @@ def test_what_has_no_influence_may_be_there() -> None:
         ({"time_step_limit": [0.0, {"__float__": "NaN"}]}, "time_step_limit"),
         ({"expand": 3}, "expand"),
         ({"expand": "2"}, "expand"),
+        ({"expand": {}}, "expand"),
         ({"hidden_act": "gelu"}, "hidden_act"),
         ({"norm_before_gate": True}, "norm_before_gate"),
         ({"d_state": 20}, ""),

@@ -102,6 +102,11 @@ def test_an_argument_on_another_device_is_named(name: str) -> None:
         check(**{name: good()[name].to("meta")})
 
 
+def test_values_are_not_looked_at_where_that_would_wait_for_the_device() -> None:
+    tensors = {name: value for name, value in good().items() if isinstance(value, torch.Tensor)}
+    check(**{name: tensor.to("meta") for name, tensor in tensors.items()})
+
+
 @pytest.mark.parametrize(
     "limits", [(-0.1, 1.0), (1.0, 1.0), (2.0, 1.0), (nan, 1.0), (0.0, nan)], ids=str
 )
