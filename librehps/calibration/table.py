@@ -107,7 +107,7 @@ class Calibration:
                 )
         demand_axis(self.axis)
         demand_tie_rule(self.ties)
-        self.fit(self.benchmark)
+        _ = self[self.benchmark]
 
     @property
     def default(self) -> FittedCalibrator:
@@ -125,20 +125,12 @@ class Calibration:
         Raises:
             ConfigError: There is none (code ``calibration_benchmark``); lists those that there are.
         """
-        return self.fit(benchmark).calibrator
-
-    def fit(self, benchmark: str) -> Fit:
-        """Return the fit of a benchmark, with what it was fitted from.
-
-        Raises:
-            ConfigError: There is none (code ``calibration_benchmark``); lists those that there are.
-        """
         if benchmark not in self.fits:
             raise ConfigError(
                 f"no fit for the benchmark {benchmark!r}{nearest(benchmark, self.fits)}",
                 code="calibration_benchmark",
             )
-        return self.fits[benchmark]
+        return self.fits[benchmark].calibrator
 
     def probability(self, score_a: AxisScore, score_b: AxisScore) -> float:
         """Return the probability by :attr:`default` that ``a`` is preferred to ``b``."""

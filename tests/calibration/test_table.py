@@ -29,10 +29,10 @@ def test_each_benchmark_has_its_fit_and_all_have_one(benchmarks: dict[str, Score
     assert found.benchmarks == ["hpdv3", "imgrew"]
     for name, pairs in benchmarks.items():
         assert found[name] == Platt.fit(pairs)
-        assert found.fit(name).num_pairs == len(pairs)
-        assert found.fit(name).num_ties == pairs.num_ties
+        assert found.fits[name].num_pairs == len(pairs)
+        assert found.fits[name].num_ties == pairs.num_ties
     assert found.default == found[GLOBAL] == Platt.fit(ScorePairs.joined([*benchmarks.values()]))
-    assert found.fit(GLOBAL).num_pairs == 4000
+    assert found.fits[GLOBAL].num_pairs == 4000
     assert (found.kind, found.axis, found.ties, found.model) == (
         "platt",
         "style",
@@ -48,9 +48,9 @@ def test_ties_count_half_or_are_dropped(benchmarks: dict[str, ScorePairs]) -> No
     assert ties > 100
     half = fit_calibration("temperature", benchmarks)
     dropped = fit_calibration("temperature", benchmarks, ties="dropped")
-    assert half.fit("imgrew").num_ties == ties
-    assert dropped.fit("imgrew").num_ties == 0
-    assert dropped.fit("imgrew").num_pairs == 1000 - ties
+    assert half.fits["imgrew"].num_ties == ties
+    assert dropped.fits["imgrew"].num_ties == 0
+    assert dropped.fits["imgrew"].num_pairs == 1000 - ties
     # Without ties the same scores look surer.
     found = [fits["imgrew"].parameters()["temperature"] for fits in (half, dropped)]
     assert found[1] < found[0]
