@@ -15,20 +15,19 @@ __all__ = ["Law", "simulate_pairs"]
 Law: TypeAlias = Callable[[Numbers, Numbers], Numbers]
 
 
-def simulate_pairs(
-    law: Law, count: int, *, seed: int, votes: int = 1, unit: float = 1.5
-) -> ScorePairs:
+def simulate_pairs(law: Law, count: int, *, seed: int, votes: int = 1) -> ScorePairs:
     """Draw scores, and votes for them by a law.
+
+    The means have a standard deviation of 1.5 log-odds, and sigmas lie between 0.3 and 1.5.
 
     Args:
         law: Probability of a vote for ``a``, from the difference of the means and its spread.
         count: Pairs to draw.
         seed: Of the draws.
         votes: Votes for each pair.
-        unit: Standard deviation of the means, in log-odds. Sigmas lie between 0.3 and 1.5.
     """
     rng = np.random.default_rng(seed)
-    means = rng.normal(0.0, unit, (2, count))
+    means = rng.normal(0.0, 1.5, (2, count))
     sigmas = rng.uniform(0.3, 1.5, (2, count))
     chance = law(means[0] - means[1], np.hypot(sigmas[0], sigmas[1]))
     target = rng.binomial(votes, chance) / votes
