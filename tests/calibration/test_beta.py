@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from librehps.calibration import Beta, Platt, ScorePairs
@@ -51,9 +52,17 @@ def test_errors_of_many_fits_have_the_size_they_should() -> None:
 def test_a_slope_that_would_be_negative_is_zero(
     truth: tuple[float, float, float], bounded: str
 ) -> None:
-    found = Beta.fit(simulate_pairs(lambda d, s: expit(logit(d, *truth)), 20_000, seed=2))
+    pairs = simulate_pairs(lambda d, s: expit(logit(d, *truth)), 20_000, seed=2)
+    found = Beta.fit(pairs)
     assert getattr(found, bounded) == 0.0
-    assert found.a + found.b > 0.5
+
+    def loss(parameters: np.ndarray) -> float:
+        likely = logit(pairs.difference, *parameters)
+        return -float((log_expit(likely) - (1 - pairs.target) * likely).mean())
+
+    best = minimize(loss, (1.0, 1.0, 0.0), bounds=[(0, None), (0, None), (None, None)])
+    np.testing.assert_allclose((found.a, found.b, found.c), best.x, atol=1e-3)
+    assert loss(np.array((found.a, found.b, found.c))) <= best.fun + 1e-12
 
 
 def test_a_slope_of_zero_holds_for_scores_that_lie_further_apart_than_a_float_says() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -59,6 +60,16 @@ def test_the_mean_is_the_statistic_mean() -> None:
     assert fast.low == pytest.approx(slow.low, abs=1e-12)
     assert fast.high == pytest.approx(slow.high, abs=1e-12)
     assert (fast.n, fast.num_clusters, fast.level) == (len(values), 40, 0.95)
+
+
+def test_how_many_draws_are_held_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, prompt = prompts(np.random.default_rng(5), 40)
+    whole = bootstrap_mean(values, clusters=prompt, resamples=100)
+    # Seven resamples of 40 clusters: 100 are no multiple of it.
+    # The package's attribute of this name is the function.
+    module = import_module("librehps.calibration.bootstrap")
+    monkeypatch.setattr(module, "_CHUNK", 7 * 40)
+    assert bootstrap_mean(values, clusters=prompt, resamples=100) == whole
 
 
 def test_weights_count_as_copies_do() -> None:

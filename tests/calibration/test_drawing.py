@@ -30,6 +30,12 @@ def test_the_points_are_the_bins_and_the_file_is_a_picture(tmp_path: Path) -> No
         [part.confidence for part in one.bins] for one in (before, after)
     ]
     assert drawn[0].get_ydata().tolist() == [part.observed for part in before.bins]
+    bars = np.array(curves.containers[0].lines[2][0].get_segments())[:, :, 1]
+    ends = [[part.observed_low, part.observed_high] for part in before.bins]
+    np.testing.assert_allclose(bars, ends, atol=1e-12)
+    assert [bar.get_x() for bar in masses.patches] == [
+        part.low for one in (before, after) for part in one.bins
+    ]
     legend = [text.get_text() for text in curves.get_legend().get_texts()]
     assert legend[0] == f"before, {before.error.name} {before.error.value:.3f}"
     heights = [bar.get_height() for bar in masses.patches]

@@ -102,10 +102,37 @@ def test_scores_that_are_never_wrong_have_no_slope(kind: type[FittedCalibrator])
     assert refused(kind, pairs(difference, (difference < 0) * 1.0)) == "calibration_not_monotone"
 
 
+@pytest.mark.parametrize("kind", [Beta, Platt, SigmaScale, Temp])
+def test_pairs_without_weight_hide_nothing(kind: type[FittedCalibrator]) -> None:
+    difference, target = good()
+    weight = np.repeat([1.0, 0.0], COUNT)
+
+    def hidden(first: np.ndarray, votes: np.ndarray) -> ScorePairs:
+        return pairs(np.append(first, difference), np.append(votes, target), weight)
+
+    always = (difference > 0) * 1.0
+    assert refused(kind, hidden(difference, always)) == "calibration_separable"
+    assert refused(kind, hidden(difference, 1.0 - always)) == "calibration_not_monotone"
+    assert refused(kind, hidden(-difference, target)) == "calibration_not_monotone"
+    if kind in SIDED:
+        assert refused(kind, hidden(difference, np.ones(COUNT))) == "calibration_one_sided"
+
+
+@pytest.mark.parametrize(
+    ("sign", "code"), [(1.0, "calibration_separable"), (-1.0, "calibration_not_monotone")]
+)
+def test_pairs_that_touch_at_one_difference_are_parted(sign: float, code: str) -> None:
+    # Any slope is beaten by a steeper one: the two at 0.5 stay at one half.
+    touching = pairs(sign * np.array([0.1, 0.5, 0.5, 0.9]), np.array([0.0, 0.0, 1.0, 1.0]))
+    with pytest.raises(InputError) as caught:
+        demand_overlap(touching)
+    assert caught.value.code == code
+
+
 def test_scores_that_are_never_wrong_still_have_an_isotonic_curve() -> None:
-    difference = good()[0]
+    difference = np.append(good()[0], np.zeros(50))
     fitted = Isotonic.fit(pairs(difference, (difference > 0) * 1.0))
-    # The rule of succession: nothing that was never seen is impossible.
+    # The rule of succession: nothing that was never seen is impossible. Ties saw nothing.
     assert set(fitted.levels) == {(COUNT + 1) / (COUNT + 2)}
 
 

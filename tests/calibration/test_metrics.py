@@ -97,6 +97,9 @@ def test_sigma_is_judged_by_the_pairs_that_are_wrong() -> None:
     assert sigma_auroc(pairs) == 0.5
     knowing = ScorePairs(pairs.difference, pairs.target, pairs.weight, np.array([1, 2, 3, 0, 0.0]))
     assert sigma_auroc(knowing) == 1.0
+    # The wrong pair with a spread of 2 counts four times, so the other one is a fifth.
+    weighed = ScorePairs(pairs.difference, pairs.target, np.array([1, 4, 1, 1, 1.0]), pairs.spread)
+    assert sigma_auroc(weighed) == pytest.approx(0.8)
     with pytest.raises(InputError) as caught:
         sigma_auroc(ScorePairs.of([1.0], [0.0], [1.0]))
     assert caught.value.code == "calibration_sigma_missing"
