@@ -20,7 +20,7 @@ from librehps.training.adapters import add_adapters
 from librehps.training.keeping import without_weights
 from librehps.training.objective import Objective
 from librehps.training.optimizers import build_optimizers, parameter_groups, set_rates
-from librehps.training.processes import gather, in_step
+from librehps.training.processes import in_step
 from librehps.training.recipe import Recipe
 from librehps.training.schedule import rate_share
 from librehps.training.sharding import is_sharded, shard, whole, whole_state
@@ -129,14 +129,10 @@ class Learner:
         loss, pairs, position = 0.0, 0, Position()
         for number, batch in enumerate(batches, start=1):
             parts = batch.parts()
-            for part in parts:
+            for part, counts in self.in_step(parts):
                 last = number == run.accumulate and part is parts[-1]
                 with self._averaging(last):
-                    loss += self._learn_from(part, batch, step=step)
-            if self._sharded:
-                # The others meet this process in every pass of theirs.
-                for _ in range(max(gather(self._accelerator, len(parts))) - len(parts)):
-                    self._learn_from(parts[-1], batch, step=step, counts=False)
+                    loss += self._learn_from(part, batch, step=step, counts=counts)
             pairs += len(batch.keys)
             position = batch.after
         norm = self._clipped()
@@ -191,10 +187,11 @@ class Learner:
             return nullcontext()
         return self._accelerator.no_sync(self._shared)
 
-    def _learn_from(
-        self, pairs: PairBatch, of: PairBatch, *, step: int, counts: bool = True
-    ) -> float:
-        """Add the gradient of a part of a batch to the others; return its share of the loss."""
+    def _learn_from(self, pairs: PairBatch, of: PairBatch, *, step: int, counts: bool) -> float:
+        """Add the gradient of a part of a batch to the others; return its share of the loss.
+
+        One that does not count is gone through for the sake of other processes, and adds nothing.
+        """
         with self.autocast():
             outputs = self._shared(pairs.batch.to(device=self.model.device))
         values = self.objective.values(outputs, pairs)

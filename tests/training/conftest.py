@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from librehps.data import PairLoader, read_hpdv3
+from librehps.data.loader import Position
 from librehps.data.synthetic import World, write_split
+from librehps.processing import load_processor
 from librehps.testing.tiny import make_tiny_checkpoint
+from librehps.training.recipe import Recipe
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +41,23 @@ def settings(place: Path) -> dict[str, Any]:
         "run": {"steps": 8, "batch_pairs": 4, "evaluate_every": 3, "save_every": 2, "seed": 5},
         "optimizer": {"learning_rate": 0.003},
     }
+
+
+@pytest.fixture
+def parts_of() -> Callable[[Recipe, int], list[int]]:
+    """Return a function that says in how many parts one of two processes computes a batch."""
+
+    def parts(recipe: Recipe, process: int) -> list[int]:
+        loader = PairLoader(
+            read_hpdv3(Path(recipe.data.train)).comparisons,
+            load_processor(Path(recipe.start)),
+            batch_pairs=recipe.run.batch_pairs,
+            seed=recipe.run.seed,
+            max_tokens=recipe.run.batch_tokens,
+            share=(process, 2),
+        )
+        starts = (Position(epoch) for epoch in range(2))
+        batches = chain.from_iterable(map(loader.batches, starts))
+        return [len(one.parts()) for one in islice(batches, recipe.run.steps)]
+
+    return parts

@@ -8,9 +8,10 @@ import pytest
 import torch
 import yaml
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 
 from librehps.data import PairBatch, PairLoader, read_hpdv3
-from librehps.errors import InputError
+from librehps.errors import ConfigError, InputError
 from librehps.inputs.batch import Batch
 from librehps.processing import load_processor
 from librehps.training.learner import Learner
@@ -73,3 +74,16 @@ def test_a_loss_that_is_not_finite_names_its_pairs(learner: Learner, place: Path
     assert caught.value.code == "loss_not_finite"
     after = learner.model.model.parameters()
     assert all(old.equal(new) for old, new in zip(before, after, strict=True))
+
+
+def test_muon_is_refused_by_name_where_weights_are_cut(
+    tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings["optimizer"] = {"kind": "muon"}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(settings))
+    monkeypatch.setattr(Accelerator, "distributed_type", DistributedType.MULTI_CPU)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("FSDP_VERSION", "2")
+    with pytest.raises(ConfigError, match=r"set optimizer\.kind=adamw") as caught:
+        Learner(read_recipe(tmp_path / "recipe.yaml"), Accelerator(cpu=True))
+    assert caught.value.code == "muon_sharded"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,13 +167,19 @@ def test_a_limit_on_tokens_changes_the_memory_and_not_the_run(
 
 @pytest.mark.parametrize("lora", [None, {"rank": 2}], ids=["whole", "lora"])
 def test_two_processes_do_what_one_does_with_twice_the_batch(
-    tmp_path: Path, settings: dict[str, Any], lora: dict[str, Any] | None
+    tmp_path: Path,
+    settings: dict[str, Any],
+    lora: dict[str, Any] | None,
+    parts_of: Callable[[Recipe, int], list[int]],
 ) -> None:
     settings["lora"] = lora
     settings["loss"] = "bradley_terry"
     settings["run"] |= {"steps": 4, "batch_pairs": 4, "accumulate": 2, "evaluate_every": 2}
-    # Each process cuts its own pairs into as many parts as they need.
-    settings["run"] |= {"batch_tokens": 400}
+    # Each process cuts its own pairs into as many parts as they need: two batches to a step.
+    settings["run"] |= {"batch_tokens": 660}
+    half = recipe(tmp_path, settings, "run.batch_pairs=2")
+    assert parts_of(half, 0) == [1, 2, 1, 1]
+    assert parts_of(half, 1) == [1, 1, 2, 1]
     single, double = tmp_path / "single", tmp_path / "double"
     result = train(recipe(tmp_path, settings), single, device="cpu")
     done = subprocess.run(
