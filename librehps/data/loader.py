@@ -7,6 +7,7 @@ the pair is left out, counted and listed, and no other takes its place.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -83,17 +84,13 @@ class PairBatch:
         """
         lengths = self.batch.cu_seqlens.diff().tolist()
         count = len(self.keys)
+        most = math.inf if self.max_tokens is None else self.max_tokens
         starts, held = [0], 0
-        for pair in range(count):
-            tokens = lengths[pair] + lengths[count + pair]
-            if (
-                self.max_tokens is not None
-                and pair > starts[-1]
-                and held + tokens > self.max_tokens
-            ):
+        for pair, sides in enumerate(zip(lengths[:count], lengths[count:], strict=True)):
+            if pair > starts[-1] and held + sum(sides) > most:
                 starts.append(pair)
                 held = 0
-            held += tokens
+            held += sum(sides)
         if len(starts) == 1:
             return [self]
         return [self._part(first, end) for first, end in pairwise([*starts, count])]

@@ -86,7 +86,8 @@ def train(
     Raises:
         ConfigError: The folder is not empty, or holds no run to resume (code ``run_folder``); the
             recipe asks for what cannot be (other codes).
-        CheckpointError: The start or a snapshot is damaged, or of another recipe.
+        CheckpointError: The start or a snapshot is damaged, or the snapshot is of another recipe,
+            of other frozen weights, or of another number of processes.
         InputError: Too many comparisons cannot be used (``data_bad_rows``), or a loss or its
             gradient is not finite (``loss_not_finite``).
     """

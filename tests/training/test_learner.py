@@ -18,19 +18,18 @@ from librehps.training.learner import Learner
 from librehps.training.recipe import read_recipe
 
 
-@pytest.fixture
 def learner(tmp_path: Path, settings: dict[str, Any]) -> Learner:
     settings["run"] |= {"accumulate": 2}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(settings))
     return Learner(read_recipe(tmp_path / "recipe.yaml"), Accelerator(cpu=True))
 
 
-def batches(learner: Learner, place: Path, max_tokens: int | None = None) -> list[PairBatch]:
+def batches(one: Learner, place: Path, max_tokens: int | None = None) -> list[PairBatch]:
     loader = PairLoader(
         read_hpdv3(place / "train.json").comparisons,
         load_processor(place / "start"),
         batch_pairs=4,
-        axes=learner.model.axes,
+        axes=one.model.axes,
         max_tokens=max_tokens,
     )
     return list(loader.batches())[:2]
@@ -43,16 +42,13 @@ def note_size(sizes: list[int], model: object, arguments: tuple[Batch]) -> None:
 def test_an_update_in_parts_is_the_update_as_a_whole(
     tmp_path: Path, settings: dict[str, Any], place: Path
 ) -> None:
-    settings["run"] |= {"accumulate": 2}
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(settings))
-    recipe = read_recipe(tmp_path / "recipe.yaml")
     calls: list[list[int]] = []
     updates: list[Any] = []
     for cap in (None, 1000):
-        learner = Learner(recipe, Accelerator(cpu=True))
+        fresh = learner(tmp_path, settings)
         sizes: list[int] = []
-        learner.model.register_forward_pre_hook(partial(note_size, sizes))
-        updates.append(learner.update(batches(learner, place, cap), step=0))
+        fresh.model.register_forward_pre_hook(partial(note_size, sizes))
+        updates.append(fresh.update(batches(fresh, place, cap), step=0))
         calls.append(sizes)
     assert len(calls[0]) == 2
     assert len(calls[1]) == 4
@@ -63,16 +59,19 @@ def test_an_update_in_parts_is_the_update_as_a_whole(
     assert (other.pairs, other.position) == (one.pairs, one.position)
 
 
-def test_a_loss_that_is_not_finite_names_its_pairs(learner: Learner, place: Path) -> None:
+def test_a_loss_that_is_not_finite_names_its_pairs(
+    tmp_path: Path, settings: dict[str, Any], place: Path
+) -> None:
+    one = learner(tmp_path, settings)
     with torch.no_grad():
-        for name, parameter in learner.model.named_parameters():
+        for name, parameter in one.model.named_parameters():
             if not name.startswith("model."):
                 parameter.fill_(float("nan"))
-    before = [parameter.clone() for parameter in learner.model.model.parameters()]
+    before = [parameter.clone() for parameter in one.model.model.parameters()]
     with pytest.raises(InputError, match="the loss is nan at step 4, on the pairs") as caught:
-        learner.update(batches(learner, place), step=3)
+        one.update(batches(one, place), step=3)
     assert caught.value.code == "loss_not_finite"
-    after = learner.model.model.parameters()
+    after = one.model.model.parameters()
     assert all(old.equal(new) for old, new in zip(before, after, strict=True))
 
 
@@ -80,10 +79,9 @@ def test_muon_is_refused_by_name_where_weights_are_cut(
     tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings["optimizer"] = {"kind": "muon"}
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(settings))
     monkeypatch.setattr(Accelerator, "distributed_type", DistributedType.MULTI_CPU)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     monkeypatch.setenv("FSDP_VERSION", "2")
     with pytest.raises(ConfigError, match=r"set optimizer\.kind=adamw") as caught:
-        Learner(read_recipe(tmp_path / "recipe.yaml"), Accelerator(cpu=True))
+        learner(tmp_path, settings)
     assert caught.value.code == "muon_sharded"
