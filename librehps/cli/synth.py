@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from math import isnan, nan
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +62,15 @@ def synth(
             min=1, max=4, help="Objects in a scene; a model learns sooner where there is one."
         ),
     ] = 4,
+    faults: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND[=SHARE],…",
+            show_default=False,
+            help="Only these faults, as often as the shares say, in scenes that can have them: "
+            "relation=3,shape,texture practises relations.",
+        ),
+    ] = None,
     mirrored: Annotated[
         bool,
         typer.Option(
@@ -81,7 +91,13 @@ def synth(
     from librehps.data.synthetic import Split, World, contact_sheet, write_split
     from librehps.progress import progress_bar
 
-    world = World(seed=seed, side=side, faintest=faintest, most_objects=most_objects)
+    world = World(
+        seed=seed,
+        side=side,
+        faintest=faintest,
+        most_objects=most_objects,
+        fault_shares=None if faults is None else _shares(faults),
+    )
     strange = replace(world, held_out=True)
     plan: tuple[tuple[World, Split, int], ...] = (
         (world, "train", pairs),
@@ -119,9 +135,27 @@ def synth(
             "side": side,
             "faintest": faintest,
             "most_objects": most_objects,
+            "faults": None if world.fault_shares is None else dict(world.fault_shares),
             "mirrored": mirrored,
         }
         write_json(document | {"pairs": written, "contact_sheet": str(out / SHEET)})
     else:
         rows = [[name, str(count), str(out / f"{name}.json")] for name, count in written.items()]
         write_table(["split", "pairs", "file"], rows)
+
+
+def _shares(text: str) -> dict[str, float]:
+    """Read "relation=3,shape" as shares of faults."""
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        kind, _, share = part.partition("=")
+        try:
+            number = float(share or 1.0)
+        except ValueError:
+            number = nan
+        if isnan(number) or kind.strip() in shares:
+            raise typer.BadParameter(
+                f"--faults takes each kind once, such as relation=3,shape: not {part!r}"
+            )
+        shares[kind.strip()] = number
+    return shares

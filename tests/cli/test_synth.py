@@ -63,6 +63,21 @@ def test_an_easy_world_that_is_asked_about_both_ways_round(tmp_path: Path) -> No
     assert len(list((out / "images" / "train").iterdir())) == 80
 
 
+def test_faults_that_are_named_are_the_only_ones(tmp_path: Path) -> None:
+    out = tmp_path / "some"
+    named = ("--faults", "relation=3, shape", "--test", 0, "--held-out", 0)
+    code, stdout, stderr = run("--pairs", 30, "--out", out, "--side", 48, *named, "--json")
+    assert code == 0, stderr
+    assert json.loads(stdout)["faults"] == {"relation": 3.0, "shape": 1.0}
+    rows = read_truth(out / "train.truth.jsonl").values()
+    kinds = {fault["kind"] for row in rows for fault in row["faults_a"] + row["faults_b"]}
+    assert kinds == {"relation", "shape"}
+    # Another mix of faults is another world.
+    code, _, stderr = run("--pairs", 30, "--out", out, "--side", 48, "--faults", "shape")
+    assert code == 2
+    assert "world_other" in stderr
+
+
 def test_another_world_and_a_file_in_the_way_are_refused(tmp_path: Path) -> None:
     assert run("--pairs", 1, "--out", tmp_path / "w", "--side", 48)[0] == 0
     code, stdout, stderr = run("--pairs", 1, "--out", tmp_path / "w", "--side", 48, "--seed", 1)
@@ -74,7 +89,18 @@ def test_another_world_and_a_file_in_the_way_are_refused(tmp_path: Path) -> None
     assert "out_unwritable" in stderr
 
 
-@pytest.mark.parametrize("wrong", [["--pairs", 0], ["--pairs", 5, "--side", 20], []])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--pairs", 0],
+        ["--pairs", 5, "--side", 20],
+        [],
+        ["--pairs", 5, "--faults", "relation,relation"],
+        ["--pairs", 5, "--faults", "shape=much"],
+        ["--pairs", 5, "--faults", "shape=-1"],
+        ["--pairs", 5, "--faults", "form"],
+    ],
+)
 def test_wrong_usage_draws_nothing(tmp_path: Path, wrong: list[object]) -> None:
     code, stdout, _ = run("--out", tmp_path / "w", *wrong)
     assert (code, stdout) == (2, "")

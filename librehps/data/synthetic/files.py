@@ -139,6 +139,7 @@ def _claim(folder: Path, world: World) -> None:
         "side": world.side,
         "faintest": world.faintest,
         "most_objects": world.most_objects,
+        "fault_shares": None if world.fault_shares is None else dict(world.fault_shares),
     }
     if not mark.exists():
         write_lines(mark, [json.dumps(own) + "\n"])

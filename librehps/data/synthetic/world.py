@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import fsum
+from math import fsum, inf
 from typing import Literal
 
 import numpy as np
@@ -104,10 +104,14 @@ class World:
         faintest: Strength of the faintest faults. Strong ones are easier to learn from.
         most_objects: How many objects a scene has at most; one is sooner learned than four. Where
             there is one too many, a mirror may ask for one more.
+        fault_shares: How often each kind of fault comes, in any unit, and none that is not named;
+            scenes are then drawn to match it, so that a rare one can be practised. ``None`` draws
+            the scene first, then an axis, then one of the faults that the scene can have.
 
     Raises:
-        ConfigError: A negative seed, too small a side, a strength that is not in (0, 1], or no
-            object (code ``world_value``).
+        ConfigError: A negative seed, too small a side, a strength that is not in (0, 1], no
+            object, a share that is not above 0, or relations and scenes of one object (code
+            ``world_value``); a fault that does not exist (``fault_value``).
     """
 
     seed: int = 0
@@ -115,6 +119,7 @@ class World:
     held_out: bool = False
     faintest: float = 0.08
     most_objects: int = MAX_OBJECTS
+    fault_shares: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         possible = self.seed >= 0 and self.side >= MIN_SIDE and self.most_objects >= 1
@@ -124,6 +129,23 @@ class World:
                 f"(0, 1] and the most objects at least 1: {self}",
                 code="world_value",
             )
+        self._check_shares()
+
+    def _check_shares(self) -> None:
+        if self.fault_shares is None:
+            return
+        kinds = {Fault(kind).kind for kind in self.fault_shares}
+        if not kinds or not all(0.0 < share < inf for share in self.fault_shares.values()):
+            raise ConfigError(
+                f"shares of faults are above 0, and there is at least one: {self.fault_shares}",
+                code="world_value",
+            )
+        if "relation" in kinds:
+            self._check_relation()
+
+    def _check_relation(self) -> None:
+        if self.most_objects < 2:
+            raise ConfigError("a relation needs scenes of two objects", code="world_value")
 
     def name(self, split: Split) -> str:
         """Return what the pairs of a split are called, in keys and file names."""
@@ -154,15 +176,16 @@ class World:
         Raises:
             ConfigError: No scene of this world can have that fault (code ``world_value``).
         """
-        if fault is not None and fault.kind == "relation" and self.most_objects < 2:
-            raise ConfigError("a relation needs scenes of two objects", code="world_value")
+        if fault is not None and fault.kind == "relation":
+            self._check_relation()
         rng = np.random.default_rng([self.seed, SPLITS.index(split), number])
+        wanted = self._draw_kind(rng) if fault is None else fault.kind
         while True:
             scene = sample_scene(rng, split=split, held_out=self.held_out)
             few = scene.num_objects <= self.most_objects
-            if few and (fault is None or fits(fault.kind, scene)):
+            if few and (wanted is None or fits(wanted, scene)):
                 break
-        faults = _draw_faults(scene, self.faintest, rng) if fault is None else ((fault,), ())
+        faults = self._draw_faults(scene, wanted, rng) if fault is None else ((fault,), ())
         if rng.random() < 0.5:
             faults = faults[::-1]
         together = bool(rng.random() < 0.5) if shared is None else shared
@@ -211,6 +234,40 @@ class World:
         """Return the pixels of a picture, ``[side, side, 3]``, RGB."""
         return render(picture.layout, side=self.side)
 
+    def _draw_kind(self, rng: np.random.Generator, scene: Scene | None = None) -> str | None:
+        """Draw a fault that a scene can have, or any; ``None`` if that is up to the scene."""
+        if self.fault_shares is not None:
+            shares = {
+                kind: share
+                for kind, share in self.fault_shares.items()
+                if scene is None or fits(kind, scene)
+            }
+            weights = np.array(list(shares.values()))
+            return str(rng.choice(list(shares), p=weights / weights.sum()))
+        if scene is None:
+            return None
+        axis = str(rng.choice(list(_AXIS_SHARES), p=list(_AXIS_SHARES.values())))
+        kinds = [name for name, hit in FAULTS.items() if hit == axis and fits(name, scene)]
+        return kinds[int(rng.integers(len(kinds)))]
+
+    def _draw_faults(
+        self, scene: Scene, wanted: str | None, rng: np.random.Generator
+    ) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
+        """Draw what is wrong with either picture; ``wanted`` is wrong with the first."""
+
+        def draw(kind: str | None) -> Fault:
+            kind = kind or self._draw_kind(rng, scene)
+            assert kind is not None  # a scene was given
+            return Fault(kind, _draw_strength(self.faintest, rng))
+
+        pair_kind = str(rng.choice(list(_KINDS), p=list(_KINDS.values())))
+        if pair_kind == "none":
+            return (), ()
+        first = draw(wanted)
+        if pair_kind == "one":
+            return (first,), ()
+        return (first,), (draw(first.kind if pair_kind == "strengths" else None),)
+
     def _judged(
         self,
         *,
@@ -246,27 +303,6 @@ def _picture(
     for fault in faults:
         layout = spoil(scene, layout, fault, rng)
     return SyntheticPicture(layout, faults)
-
-
-def _draw_faults(
-    scene: Scene, faintest: float, rng: np.random.Generator
-) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
-    """Draw what is wrong with either picture."""
-    kind = str(rng.choice(list(_KINDS), p=list(_KINDS.values())))
-    if kind == "none":
-        return (), ()
-    first = _draw_fault(scene, faintest, rng)
-    if kind == "one":
-        return (first,), ()
-    if kind == "strengths":
-        return (first,), (Fault(first.kind, _draw_strength(faintest, rng)),)
-    return (first,), (_draw_fault(scene, faintest, rng),)
-
-
-def _draw_fault(scene: Scene, faintest: float, rng: np.random.Generator) -> Fault:
-    axis = str(rng.choice(list(_AXIS_SHARES), p=list(_AXIS_SHARES.values())))
-    kinds = [name for name, hit in FAULTS.items() if hit == axis and fits(name, scene)]
-    return Fault(kinds[int(rng.integers(len(kinds)))], _draw_strength(faintest, rng))
 
 
 def _draw_strength(faintest: float, rng: np.random.Generator) -> float:

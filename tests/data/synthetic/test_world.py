@@ -102,9 +102,31 @@ def test_pairs_for_a_test_have_the_fault_that_is_asked_for() -> None:
         assert pair.scene.relation is not None
 
 
+def test_faults_come_as_often_as_they_are_asked_for_in_scenes_that_can_have_them() -> None:
+    world = World(seed=4, fault_shares={"relation": 3.0, "texture": 1.0})
+    pairs = list(world.pairs("train", 400))
+    one = [fault.kind for pair in pairs for fault in (*pair.a.faults, *pair.b.faults)]
+    assert set(one) == {"relation", "texture"}
+    assert 0.65 < one.count("relation") / len(one) < 0.8
+    # A pair has two faults at most, and the second fits the scene of the first.
+    assert all(pair.scene.relation is not None for pair in pairs if _has(pair, "relation"))
+    assert any(_has(pair, "relation") and _has(pair, "texture") for pair in pairs)
+
+
+def _has(pair: SyntheticPair, kind: str) -> bool:
+    return kind in {fault.kind for fault in (*pair.a.faults, *pair.b.faults)}
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     for world in ({"seed": -1}, {"side": 20}, {"faintest": 0.0}, {"most_objects": 0}):
         with pytest.raises(ConfigError, match="at least"):
             World(**world)
     with pytest.raises(ConfigError, match="two objects"):
         World(most_objects=1).pair("train", 0, fault=Fault("relation"))
+    with pytest.raises(ConfigError, match="two objects"):
+        World(most_objects=1, fault_shares={"shape": 1.0, "relation": 1.0})
+    with pytest.raises(ConfigError, match="unknown fault 'form'"):
+        World(fault_shares={"form": 1.0})
+    for shares in ({}, {"shape": 0.0}, {"shape": float("inf")}, {"shape": float("nan")}):
+        with pytest.raises(ConfigError, match="above 0"):
+            World(fault_shares=shares)
