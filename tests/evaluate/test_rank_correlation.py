@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -42,6 +42,7 @@ def average_ranks(values: list[int]) -> list[float]:
     ]
 
 
+@settings(max_examples=40)
 @given(columns=columns)
 def test_both_follow_their_definitions(columns: tuple[list[int], list[int]]) -> None:
     first, second = columns
@@ -53,6 +54,7 @@ def test_both_follow_their_definitions(columns: tuple[list[int], list[int]]) -> 
         assert math.isnan(spearman_rho(first, second))
 
 
+@settings(max_examples=40)
 @given(columns=columns)
 def test_ranking_accuracy_counts_ordered_pairs(columns: tuple[list[int], list[int]]) -> None:
     scores, ranks = columns

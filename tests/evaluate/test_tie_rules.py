@@ -10,7 +10,7 @@ from statistics import fmean
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from librehps.errors import ConfigError, InputError
@@ -186,6 +186,7 @@ def test_the_toy_gives_what_was_worked_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(TIE_RULES))
+@settings(max_examples=40)
 @given(rows=rows_of_pairs, validation=rows_of_pairs)
 def test_a_rule_is_its_definition(name: str, rows: list[Row], validation: list[Row]) -> None:
     credit = make_tie_rule(name).settled(judged(validation)).credit(judged(rows))
@@ -198,6 +199,7 @@ def test_a_rule_is_its_definition(name: str, rows: list[Row], validation: list[R
     assert credit.accuracy() == pytest.approx(DEFINITIONS[name](rows, validation), abs=1e-12)
 
 
+@settings(max_examples=20)
 @given(rows=rows_of_pairs)
 def test_the_two_orders_of_a_pair_are_equally_right(rows: list[Row]) -> None:
     turned = [Row(-row.difference, 1.0 - row.target, row.prompt) for row in rows]
