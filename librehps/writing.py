@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-__all__ = ["write_lines"]
+__all__ = ["write_bytes", "write_lines"]
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
@@ -17,11 +19,28 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
         path: The file; its folder is made where there is none.
         lines: What to write, with the ends of the lines, in UTF-8.
     """
+    with _whole(path) as file:
+        file.writelines(line.encode("utf-8") for line in lines)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all, also where the machine fails.
+
+    Args:
+        path: The file; its folder is made where there is none.
+        data: What to write.
+    """
+    with _whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _whole(path: Path) -> Generator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(lines)
+        with os.fdopen(handle, "wb") as file:
+            yield file
             # Otherwise the name may be on the disk before what it names.
             file.flush()
             os.fsync(file.fileno())

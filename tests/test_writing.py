@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from librehps.writing import write_lines
+from librehps.writing import write_bytes, write_lines
 
 
 def test_a_file_appears_whole_and_readable(tmp_path: Path) -> None:
@@ -41,3 +41,21 @@ def test_the_bytes_are_on_the_disk_before_they_have_the_name(
     monkeypatch.setattr("os.fsync", look)
     write_lines(path, ["abc\n"])
     assert seen == [(False, 4)]
+
+
+def test_bytes_appear_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "new" / "a.png"
+    write_bytes(path, b"\r\n\x00")
+    assert path.read_bytes() == b"\r\n\x00"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+    def fail(handle: int) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="full"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"\r\n\x00"
+    assert [file.name for file in path.parent.iterdir()] == ["a.png"]

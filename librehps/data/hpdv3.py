@@ -11,18 +11,27 @@ The published train file is read whole (it is about a gigabyte); rows are checke
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
+from librehps.data.fields import (
+    bad_field,
+    image_path,
+    number,
+    optional_number,
+    optional_text,
+    text,
+)
 from librehps.data.records import Comparison
 from librehps.errors import ConfigError, InputError
 from librehps.heads import AXES
 from librehps.registry import nearest
 from librehps.writing import write_lines
 
-__all__ = ["BadRow", "HPDv3", "read_hpdv3", "write_hpdv3"]
+__all__ = ["BadRow", "HPDv3", "comparison_from_row", "read_hpdv3", "write_hpdv3"]
 
 _MAX_BYTES = 4_000_000_000
 _EXCERPT = 200
@@ -93,13 +102,13 @@ def read_hpdv3(
         if share is not None and not share >= 0:
             raise ConfigError(f"{name} is {share}; it must be at least 0", code="data_value")
     listed = _load(path)
-    base = path.parent if root is None else root
+    image = partial(image_path, base=path.parent if root is None else root)
     comparisons: list[Comparison] = []
     bad: list[BadRow] = []
     below = 0
     for index, row in enumerate(listed):
         try:
-            comparison = _comparison(row, base, key=f"{path.name}#{index}")
+            comparison = comparison_from_row(row, image, key=f"{path.name}#{index}")
             if check_files:
                 _check_files(comparison)
         except InputError as error:
@@ -176,9 +185,22 @@ def _load(path: Path) -> list[Any]:
     return cast("list[Any]", listed)
 
 
-def _comparison(row: Any, base: Path, *, key: str) -> Comparison:
+def comparison_from_row(
+    row: Any, image: Callable[[Mapping[str, Any], str], Path], *, key: str
+) -> Comparison:
+    """Turn one row of a file into a comparison.
+
+    Args:
+        row: What stands in the list.
+        image: Returns the path of the image that a field of the row names.
+        key: What identifies the row where it does not say so itself.
+
+    Raises:
+        InputError: It is no row, or something in it is wrong (code ``data_row``, or what ``image``
+            and `Comparison` raise).
+    """
     if not isinstance(row, dict):
-        raise _wrong(f"is a JSON {type(row).__name__}, not an object")
+        raise bad_field(f"is a JSON {type(row).__name__}, not an object")
     fields = cast("dict[str, Any]", row)
     extra = _extra(fields)
     votes = _votes(fields.get("choice_dist"))
@@ -188,18 +210,18 @@ def _comparison(row: Any, base: Path, *, key: str) -> Comparison:
     if extra.get("votes") is not None:
         total = extra["votes"]
         if type(total) is not int:
-            raise _wrong(f"librehps.votes is {total!r:.100}, not a whole number")
+            raise bad_field(f"librehps.votes is {total!r:.100}, not a whole number")
     return Comparison(
-        prompt=_text(fields, "prompt"),
-        image_a=_image(fields, "path1", base),
-        image_b=_image(fields, "path2", base),
-        target=target if stored is None else _number("librehps.target", stored),
+        prompt=text(fields, "prompt"),
+        image_a=image(fields, "path1"),
+        image_b=image(fields, "path2"),
+        target=target if stored is None else number("librehps.target", stored),
         axis_targets=_axis_targets(extra.get("axis_targets")),
         votes=total,
-        confidence=_optional_number(fields, "confidence"),
-        key=_optional_text(extra, "key") or key,
-        model_a=_optional_text(fields, "model1"),
-        model_b=_optional_text(fields, "model2"),
+        confidence=optional_number(fields, "confidence"),
+        key=optional_text(extra, "key") or key,
+        model_a=optional_text(fields, "model1"),
+        model_b=optional_text(fields, "model2"),
     )
 
 
@@ -236,21 +258,12 @@ def _relative(image: Path, base: Path) -> str:
     return whole.relative_to(base).as_posix()
 
 
-def _image(fields: Mapping[str, Any], name: str, base: Path) -> Path:
-    text = _text(fields, name)
-    path = PurePosixPath(text)
-    plain = not set(text) & set("\\\0") and text.isprintable() and path.parts != ()
-    if path.is_absolute() or ".." in path.parts or not plain:
-        raise _wrong(f"{name} is {text!r:.100}, which is no path inside the folder of images")
-    return base / path
-
-
 def _votes(value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
     counts = cast("list[Any]", value) if isinstance(value, list) else []
     if len(counts) != 2 or not all(type(count) is int and count >= 0 for count in counts):
-        raise _wrong(f"choice_dist is {value!r:.100}, not two numbers of votes")
+        raise bad_field(f"choice_dist is {value!r:.100}, not two numbers of votes")
     # Nobody voted: that says no more than null does.
     return (counts[0], counts[1]) if sum(counts) else None
 
@@ -258,7 +271,7 @@ def _votes(value: Any) -> tuple[int, int] | None:
 def _extra(fields: Mapping[str, Any]) -> dict[str, Any]:
     extra = fields.get("librehps", {})
     if not isinstance(extra, dict):
-        raise _wrong(f"librehps is {extra!r:.100}, not an object")
+        raise bad_field(f"librehps is {extra!r:.100}, not an object")
     return cast("dict[str, Any]", extra)
 
 
@@ -266,40 +279,13 @@ def _axis_targets(value: Any) -> dict[str, float]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _wrong(f"axis_targets is {value!r:.100}, not an object")
+        raise bad_field(f"axis_targets is {value!r:.100}, not an object")
     targets = cast("dict[str, Any]", value)
     for name in targets:
         if name not in AXES:
             # Taken as it is, a name that is misspelt would never be learnt from, and nobody told.
-            raise _wrong(f"axis_targets names {name!r:.100}{nearest(name, AXES)}")
-    return {name: _number(name, target) for name, target in targets.items()}
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not value:
-        raise _wrong(f"{name} is {value!r:.100}, not a text")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise _wrong(f"{name} holds half of a surrogate pair, which is no text")
-    return value
-
-
-def _optional_text(fields: Mapping[str, Any], name: str) -> str | None:
-    return None if fields.get(name) is None else _text(fields, name)
-
-
-def _number(name: str, value: Any) -> float:
-    if type(value) not in (int, float):
-        raise _wrong(f"{name} is {value!r:.100}, not a number")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise _wrong(f"{name} is a number of {value.bit_length()} bits") from error
-
-
-def _optional_number(fields: Mapping[str, Any], name: str) -> float | None:
-    value = fields.get(name)
-    return None if value is None else _number(name, value)
+            raise bad_field(f"axis_targets names {name!r:.100}{nearest(name, AXES)}")
+    return {name: number(name, target) for name, target in targets.items()}
 
 
 def _check_files(comparison: Comparison) -> None:
@@ -308,12 +294,8 @@ def _check_files(comparison: Comparison) -> None:
             there = image.is_file()
         except OSError as error:
             # A name may be too long for the file system.
-            raise _wrong(
+            raise bad_field(
                 f"no image can be called {image.name!r:.100} ({error.strerror})"
             ) from error
         if not there:
-            raise _wrong(f"there is no image {image.name!r:.100}")
-
-
-def _wrong(what: str) -> InputError:
-    return InputError(what, code="data_row")
+            raise bad_field(f"there is no image {image.name!r:.100}")
