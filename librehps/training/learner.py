@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from librehps.data.loader import PairBatch, Position
-from librehps.errors import ConfigError, InputError
+from librehps.errors import InputError
 from librehps.heads import scores_of_nothing
 from librehps.losses import AxisLoss, build_loss
 from librehps.model import PreferenceModel
 from librehps.modeling import Qwen3_5Backbone
 from librehps.training.adapters import add_adapters
+from librehps.training.distribution import Distribution, Whole
+from librehps.training.fsdp import Sharded, is_sharded
 from librehps.training.keeping import without_weights
 from librehps.training.objective import Objective
-from librehps.training.optimizers import build_optimizers, parameter_groups, set_rates
-from librehps.training.processes import in_step
+from librehps.training.optimizers import parameter_groups
+from librehps.training.processes import Turn
 from librehps.training.recipe import Recipe
 from librehps.training.schedule import rate_share
-from librehps.training.sharding import is_sharded, shard, whole, whole_state
+from librehps.training.sharding import whole_state
 from librehps.training.snapshot import fingerprint
+from librehps.training.zero import Zero, is_zero
 from librehps.typing import Tensor
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 __all__ = ["Learner", "Update"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,9 @@ class Learner:
     def __init__(self, recipe: Recipe, accelerator: Accelerator) -> None:
         self._recipe = recipe
         self._accelerator = accelerator
-        self._sharded = is_sharded(accelerator)
-        if self._sharded and recipe.optimizer.kind == "muon":
-            raise ConfigError(
-                "muon needs whole matrices, and FSDP cuts them: set optimizer.kind=adamw",
-                code="muon_sharded",
-            )
+        self.distribution = choose_distribution(accelerator, recipe)
         self.model = PreferenceModel.from_pretrained(
-            Path(recipe.start),
-            dtype=torch.float32,
-            # What is cut comes to the device block by block, and is never on it as a whole.
-            device="cpu" if self._sharded else accelerator.device,
+            Path(recipe.start), dtype=torch.float32, device=self.distribution.loading_device
         )
         # What is mapped from the checkpoint's file must not be written to.
         for parameter in self.model.parameters():
@@ -99,13 +92,7 @@ class Learner:
         parameter_groups(self.model, recipe.optimizer)
         #: The `fingerprint` of the weights that do not learn, as the start has them.
         self.frozen = fingerprint(self.model)
-        # The same weights; its backward pass averages the gradients over the processes.
-        self._shared = self.model
-        if self._sharded:
-            shard(self.model, accelerator)
-        self.optimizers = build_optimizers(self.model, recipe.optimizer)
-        if not self._sharded:
-            self._shared = cast("PreferenceModel", accelerator.prepare_model(self.model))
+        self.distribution.lay_out(self.model)
 
     def update(self, batches: Iterable[PairBatch], *, step: int) -> Update:
         """Do one update of the weights.
@@ -128,24 +115,18 @@ class Learner:
         self.model.train()
         loss, pairs, position = 0.0, 0, Position()
         for number, batch in enumerate(batches, start=1):
-            parts = batch.parts()
-            for part, counts in self.in_step(parts):
-                last = number == run.accumulate and part is parts[-1]
-                with self._averaging(last):
-                    loss += self._learn_from(part, batch, step=step, counts=counts)
+            for turn in self.distribution.in_step(batch.parts()):
+                with self.distribution.passing(last=turn.last and number == run.accumulate):
+                    loss += self._learn_from(turn, batch, step=step)
             pairs += len(batch.keys)
             position = batch.after
-        norm = self._clipped()
+        norm = self.distribution.step(share)
         if not norm < float("inf"):
             raise InputError(
                 f"the gradient's norm is {norm} at step {step + 1}: "
                 "lower the learning rate; the weights are those of the last snapshot",
                 code="loss_not_finite",
             )
-        for optimizer in self.optimizers.values():
-            set_rates(optimizer, share)
-            optimizer.step()
-            optimizer.zero_grad()
         return Update(loss, share, norm, pairs, position)
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -153,17 +134,6 @@ class Learner:
         if self._recipe.run.precision == "float32":
             return nullcontext()
         return torch.autocast(self.model.device.type, dtype=torch.bfloat16)
-
-    def in_step(self, own: Iterable[T]) -> Iterator[tuple[T, bool]]:
-        """Go through things of this process that each take a forward pass of the model.
-
-        Yields:
-            Each with True. Where the processes must meet in every pass, the last one is then
-            repeated with False, for as long as another process has some of its own.
-        """
-        if self._sharded:
-            return in_step(self._accelerator, own)
-        return ((one, True) for one in own)
 
     def state(self, *, keep: bool) -> dict[str, Tensor]:
         """Return the model's tensors by name, whole; see `whole_state`. All must call it."""
@@ -178,22 +148,14 @@ class Learner:
         )
         self.objective.check(self.model.heads, outputs)
 
-    def _averaging(self, last: bool) -> AbstractContextManager[Any]:
-        """Return the context of a backward pass, which averages over the processes or does not."""
-        # Gradients of whole models are averaged once for each update; so it does not matter that
-        # one process may have more parts than another. Those that are cut have no place but in
-        # their shares, and are averaged each time.
-        if last or self._sharded:
-            return nullcontext()
-        return self._accelerator.no_sync(self._shared)
-
-    def _learn_from(self, pairs: PairBatch, of: PairBatch, *, step: int, counts: bool) -> float:
+    def _learn_from(self, turn: Turn[PairBatch], of: PairBatch, *, step: int) -> float:
         """Add the gradient of a part of a batch to the others; return its share of the loss.
 
         One that does not count is gone through for the sake of other processes, and adds nothing.
         """
+        pairs = turn.item
         with self.autocast():
-            outputs = self._shared(pairs.batch.to(device=self.model.device))
+            outputs = self.distribution.forward(pairs.batch.to(device=self.model.device))
         values = self.objective.values(outputs, pairs)
         loss = self.objective.total(values, pairs, whole=of)
         if not bool(torch.isfinite(loss)):
@@ -202,12 +164,17 @@ class Learner:
                 f"{', '.join(pairs.keys[:4])} …: lower the learning rate, or look at these",
                 code="loss_not_finite",
             )
-        loss = loss * counts / self._recipe.run.accumulate
-        self._accelerator.backward(loss)
+        loss = loss * turn.counts / self._recipe.run.accumulate
+        self.distribution.backward(loss)
         return float(loss.detach())
 
-    def _clipped(self) -> float:
-        """Clip the gradient and return what its norm was."""
-        # Without a limit the norm is still worth writing down.
-        limit = self._recipe.optimizer.clip or float("inf")
-        return float(whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)))
+
+def choose_distribution(accelerator: Accelerator, recipe: Recipe) -> Distribution:
+    """Return the way of laying out a run that accelerate was asked for.
+
+    Raises:
+        ConfigError: It is not supported (code ``run_processes``), or the recipe cannot go that way.
+    """
+    if is_zero(accelerator):
+        return Zero(accelerator, recipe)
+    return (Sharded if is_sharded(accelerator) else Whole)(accelerator, recipe)

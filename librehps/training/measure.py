@@ -16,6 +16,7 @@ from librehps.heads import HeadOutput
 from librehps.model import PreferenceModel
 from librehps.results import AxisScore
 from librehps.training.objective import Objective, pair_scores
+from librehps.training.processes import Turn
 from librehps.typing import Tensor
 
 __all__ = ["AxisMeasure", "Measure", "Observations", "measure"]
@@ -84,9 +85,7 @@ def measure(
     *,
     advance: Callable[[int], None] = lambda count: None,
     gather: Callable[[Observations], list[Observations]] = lambda own: [own],
-    in_step: Callable[[Iterable[_Part]], Iterable[tuple[_Part, bool]]] = lambda own: (
-        (part, True) for part in own
-    ),
+    in_step: Callable[[Iterable[_Part]], Iterable[Turn[_Part]]] = lambda own: map(Turn, own),
 ) -> Measure:
     """Score all comparisons of a loader and compare with what people said.
 
@@ -97,8 +96,8 @@ def measure(
         loader: The comparisons; neither shuffled nor swapped, so that the result is repeatable.
         objective: For the loss.
         advance: Called with the number of parts of batches done since the last call.
-        in_step: Repeats a part, with False, where another process has more of them and a forward
-            pass takes all of them.
+        in_step: Repeats a part, which then does not count, where another process has more of them
+            and a forward pass takes all of them.
         gather: Returns what all processes found whose loaders share the comparisons.
 
     Raises:
@@ -108,9 +107,10 @@ def measure(
     model.eval()
     found = Observations()
     with torch.inference_mode():
-        for (pairs, whole), own in in_step(_parts(loader)):
+        for turn in in_step(_parts(loader)):
+            pairs, whole = turn.item
             outputs = model(pairs.batch.to(device=model.device, dtype=model.dtype))
-            if not own:
+            if not turn.counts:
                 continue
             loss = float(objective.total(objective.values(outputs, pairs), pairs, whole=whole))
             found.losses.append(loss * len(whole.keys))

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar, cast
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import torch
 
-from librehps.errors import ConfigError, InputError
+from librehps.errors import BackendError, ConfigError, InputError
 from librehps.training.recipe import RunRecipe
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["gather", "in_step", "mean", "open_processes"]
+__all__ = ["Turn", "gather", "in_step", "mean", "open_processes"]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Turn(Generic[T]):
+    """One of the things that processes go through together.
+
+    Args:
+        item: What this process takes.
+        counts: Whether it is the first time; if not, it keeps the others company.
+        last: Whether none of them has another.
+    """
+
+    item: T
+    counts: bool = True
+    last: bool = False
 
 
 def open_processes(run: RunRecipe, device: torch.device | str | None = None) -> Accelerator:
@@ -26,15 +43,17 @@ def open_processes(run: RunRecipe, device: torch.device | str | None = None) -> 
         device: Where to train; accelerate's choice if ``None``.
 
     Raises:
+        BackendError: DeepSpeed was asked for and is not installed (code ``deepspeed_missing``).
         ConfigError: They were begun in a way that is not supported (code ``run_processes``).
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.utils import parse_flag_from_env
 
-    if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"):
-        raise ConfigError(
-            "DeepSpeed is not supported: to cut the weights over devices, use FSDP 2",
-            code="run_processes",
+    if parse_flag_from_env("ACCELERATE_USE_DEEPSPEED") and find_spec("deepspeed") is None:
+        raise BackendError(
+            "accelerate was told to use DeepSpeed, and it is not installed: install "
+            "librehps[deepspeed]",
+            code="deepspeed_missing",
         )
     # Where there is nothing else, accelerate must be told so, or each process would be alone.
     cpu = not torch.accelerator.is_available()
@@ -46,10 +65,10 @@ def open_processes(run: RunRecipe, device: torch.device | str | None = None) -> 
         # A loss may leave a part of the heads alone, such as the sigma of Bradley-Terry.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    if accelerator.distributed_type not in ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP"):
+    if accelerator.distributed_type not in ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP", "DEEPSPEED"):
         raise ConfigError(
             f"{accelerator.distributed_type.value}: this release trains on one device, on several "
-            "that each hold the whole model, or with FSDP 2",
+            "that each hold the whole model, with FSDP 2, or with DeepSpeed",
             code="run_processes",
         )
     return accelerator
@@ -69,33 +88,34 @@ def gather(accelerator: Accelerator, own: T) -> list[T]:
     return cast("list[T]", gather_object([own]))
 
 
-def in_step(accelerator: Accelerator, own: Iterable[T]) -> Iterator[tuple[T, bool]]:
+def in_step(accelerator: Accelerator, own: Iterable[T]) -> Iterator[Turn[T]]:
     """Go through what each process has until none has any left. All must call it.
 
     Args:
         accelerator: Of the run.
-        own: What this process has, none of it ``None``; not as many as another, maybe.
+        own: What this process has, none of it ``None``; not as many as another, maybe. One more
+            than is yielded is asked for ahead.
 
     Yields:
-        Each of its own with True, then the last one again with False while others have some.
+        Each of its own, then the last one again, which does not count, while others have some.
 
     Raises:
         InputError: This process has nothing at all and others have (code ``loader_empty``).
     """
-    items, last = iter(own), None
-    while True:
-        found = next(items, None)
-        if not any(gather(accelerator, found is not None)):
-            return
-        if found is not None:
-            last = found
-        if last is None:
+    items = iter(own)
+    item = following = next(items, None)
+    more = any(gather(accelerator, following is not None))
+    while more:
+        if item is None:
             raise InputError(
                 "one process has no comparison that can be used, and the others wait for it: "
                 "there must be one for each",
                 code="loader_empty",
             )
-        yield last, found is not None
+        counts, following = following is not None, next(items, None)
+        more = any(gather(accelerator, following is not None))
+        yield Turn(item, counts, last=not more)
+        item = item if following is None else following
 
 
 def mean(accelerator: Accelerator, own: float) -> float:

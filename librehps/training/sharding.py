@@ -1,75 +1,16 @@
-"""Weights that are cut over several processes (FSDP2), block by block.
-
-Each process holds its share of every tensor, of its gradient and of its moments. A block is put
-together when it computes and cut again after it, so that the memory of a process is its share and
-one block. Every forward and backward pass is then a meeting of all processes.
-"""
+"""Tensors that are cut over several processes, and whole ones."""
 
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from librehps.errors import ConfigError
-from librehps.model import PreferenceModel
 from librehps.typing import Tensor
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
-__all__ = ["cut_like", "is_sharded", "shard", "whole", "whole_state"]
-
-
-def is_sharded(accelerator: Accelerator) -> bool:
-    """Return whether accelerate was asked to cut the weights over its processes.
-
-    Raises:
-        ConfigError: In a way that is not supported (code ``run_processes``).
-    """
-    from accelerate.utils import FullyShardedDataParallelPlugin, parse_flag_from_env
-
-    if accelerator.distributed_type == "FSDP":
-        plugin: Any = accelerator.state.fsdp_plugin
-    elif accelerator.distributed_type == "MULTI_CPU" and parse_flag_from_env("ACCELERATE_USE_FSDP"):
-        # accelerate passes over the wish where there is no GPU; torch can fulfil it.
-        plugin = FullyShardedDataParallelPlugin()
-    else:
-        return False
-    faults = {
-        f"FSDP {plugin.fsdp_version}: set fsdp_version to 2": plugin.fsdp_version != 2,
-        "FSDP with offloaded parameters: leave them on the devices": (
-            type(plugin.cpu_offload).__name__ == "CPUOffloadPolicy"
-        ),
-        "FSDP with activation checkpointing: set run.gradient_checkpointing in the recipe": (
-            plugin.activation_checkpointing
-        ),
-    }
-    for fault, found in faults.items():
-        if found:
-            raise ConfigError(f"this release cannot train with {fault}", code="run_processes")
-    return True
-
-
-def shard(model: PreferenceModel, accelerator: Accelerator) -> None:
-    """Cut a model's tensors over all processes, in place. All must call it.
-
-    Args:
-        model: A whole one, the same in every process; its tensors come to be on the device of the
-            process, a block at a time.
-        accelerator: The processes.
-    """
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
-
-    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
-    backbone: Any = model.model
-    for block in (*backbone.visual.blocks, *backbone.language_model.layers):
-        fully_shard(block, mesh=mesh)
-    # What is in no block: embeddings, merger, norms and heads.
-    fully_shard(model, mesh=mesh)
+__all__ = ["cut_like", "whole", "whole_state"]
 
 
 def whole(tensor: Tensor) -> Tensor:

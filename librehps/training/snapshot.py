@@ -23,6 +23,7 @@ from torch import nn
 
 from librehps.data.loader import BadPair, Position
 from librehps.errors import CheckpointError
+from librehps.training.distribution import StatefulOptimizer
 from librehps.training.sharding import cut_like, whole, whole_state
 
 __all__ = ["Progress", "fingerprint", "latest_snapshot", "read_snapshot", "write_snapshot"]
@@ -57,7 +58,7 @@ def write_snapshot(
     progress: Progress,
     *,
     model: nn.Module,
-    optimizers: Mapping[str, torch.optim.Optimizer],
+    optimizers: Mapping[str, StatefulOptimizer],
     recipe: Mapping[str, Any],
     frozen: str = "",
     processes: int = 1,
@@ -128,7 +129,7 @@ def read_snapshot(
     place: Path,
     *,
     model: nn.Module,
-    optimizers: Mapping[str, torch.optim.Optimizer],
+    optimizers: Mapping[str, StatefulOptimizer],
     recipe: Mapping[str, Any],
     frozen: str = "",
     processes: int = 1,

@@ -144,7 +144,7 @@ class _Run:
         self.progress = read_snapshot(
             snapshot,
             model=self.model,
-            optimizers=self.learner.optimizers,
+            optimizers=self.learner.distribution.optimizers,
             recipe=self.recipe.to_dict(),
             frozen=self.learner.frozen,
             processes=self.accelerator.num_processes,
@@ -257,7 +257,7 @@ class _Run:
                 self.validation,
                 self.objective,
                 gather=partial(gather, self.accelerator),
-                in_step=self.learner.in_step,
+                in_step=self.learner.distribution.in_step,
             )
 
     def _out_of_patience(self) -> bool:
@@ -269,7 +269,7 @@ class _Run:
             self.out / "snapshots",
             replace(self.progress, bad=self._bad()),
             model=self.model,
-            optimizers=self.learner.optimizers,
+            optimizers=self.learner.distribution.optimizers,
             recipe=self.recipe.to_dict(),
             frozen=self.learner.frozen,
             processes=self.accelerator.num_processes,

@@ -9,8 +9,8 @@ import pytest
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
-from librehps.errors import ConfigError
-from librehps.training.processes import gather, in_step, mean, open_processes
+from librehps.errors import BackendError, ConfigError
+from librehps.training.processes import Turn, gather, in_step, mean, open_processes
 from librehps.training.recipe import RunRecipe
 
 TOLD = """
@@ -20,7 +20,8 @@ from librehps.training.processes import gather, in_step, mean
 accelerator = Accelerator(cpu=True)
 own = accelerator.process_index
 told = [gather(accelerator, {"process": own}), mean(accelerator, own + 1.0)]
-told.append(list(in_step(accelerator, range(3 - 2 * own))))
+turns = in_step(accelerator, range(3 - 2 * own))
+told.append([[turn.item, turn.counts, turn.last] for turn in turns])
 open(sys.argv[1] + str(own), "w").write(json.dumps(told))
 accelerator.end_training()
 """
@@ -39,14 +40,15 @@ def test_processes_of_another_kind_are_refused(monkeypatch: pytest.MonkeyPatch) 
             open_processes(RunRecipe(steps=1), "cpu")
         assert caught.value.code == "run_processes"
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    with pytest.raises(ConfigError, match="DeepSpeed is not supported") as caught:
+    monkeypatch.setattr("librehps.training.processes.find_spec", lambda name: None)
+    with pytest.raises(BackendError, match=r"librehps\[deepspeed\]") as missing:
         open_processes(RunRecipe(steps=1), "cpu")
-    assert caught.value.code == "run_processes"
+    assert missing.value.code == "deepspeed_missing"
 
 
 def test_a_process_of_its_own_goes_through_what_it_has_once() -> None:
     accelerator = Accelerator(cpu=True)
-    assert list(in_step(accelerator, "ab")) == [("a", True), ("b", True)]
+    assert list(in_step(accelerator, "ab")) == [Turn("a"), Turn("b", last=True)]
     assert list(in_step(accelerator, "")) == []
 
 
@@ -65,5 +67,8 @@ def test_every_process_learns_what_all_have(tmp_path: Path) -> None:
             [{"process": 0}, {"process": 1}],
             1.5,
             # The second one repeats its only thing until the first has done all of its three.
-            [[number * (1 - process), process == 0 or number == 0] for number in range(3)],
+            [
+                [number * (1 - process), process == 0 or number == 0, number == 2]
+                for number in range(3)
+            ],
         ]
