@@ -1,0 +1,203 @@
+"""From scored pairs to the numbers of an evaluation: each benchmark, each axis, all together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from librehps.calibration import FittedCalibrator, Platt, ScorePairs
+from librehps.errors import InputError
+from librehps.evaluate.measures import UNCALIBRATED, AxisMeasure, measure_axis
+from librehps.evaluate.scored import ScoredPair, score_pairs
+from librehps.evaluate.tie_rules import TieRule
+from librehps.results import AXIS_FIELDS
+
+__all__ = [
+    "CALIBRATED",
+    "CALIBRATED_GLOBAL",
+    "Aggregate",
+    "SuiteMeasure",
+    "aggregate_over_suites",
+    "measure_suites",
+]
+
+#: The forecasts of a calibrator that was fitted on the benchmark's own part for fitting.
+CALIBRATED = "calibrated"
+#: The same of one that was fitted on those parts of all benchmarks.
+CALIBRATED_GLOBAL = "calibrated_global"
+
+
+@dataclass(frozen=True)
+class SuiteMeasure:
+    """What was measured on a benchmark.
+
+    Args:
+        name: Of the benchmark.
+        axes: What was measured by axis.
+        fits: Parameters of the calibrators by axis and by the name of their forecasts.
+        refused: Why there is no calibrator, by axis and by that name.
+    """
+
+    name: str
+    axes: Mapping[str, AxisMeasure]
+    fits: Mapping[str, Mapping[str, FittedCalibrator]]
+    refused: Mapping[str, Mapping[str, InputError]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return {
+            "name": self.name,
+            "axes": {
+                axis: {
+                    **found.to_dict(),
+                    "calibrators": {
+                        **{
+                            name: {"kind": fit.kind, "parameters": fit.parameters()}
+                            for name, fit in self.fits[axis].items()
+                        },
+                        **{
+                            name: {"refused": error.to_dict()}
+                            for name, error in self.refused[axis].items()
+                        },
+                    },
+                }
+                for axis, found in self.axes.items()
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Means over benchmarks on one axis, each weighted by its pairs.
+
+    Args:
+        axis: Which.
+        num_pairs: Pairs of all.
+        accuracy: Mean of the accuracies, each under the rule of its benchmark; NaN where one has
+            none.
+        calibration_error: By the name of the forecasts, where every benchmark has them.
+        brier: The same of the Brier score.
+    """
+
+    axis: str
+    num_pairs: int
+    accuracy: float
+    calibration_error: Mapping[str, float]
+    brier: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        accuracy = None if math.isnan(self.accuracy) else self.accuracy
+        return {
+            **vars(self),
+            "accuracy": accuracy,
+            "calibration_error": dict(self.calibration_error),
+            "brier": dict(self.brier),
+        }
+
+
+def measure_suites(
+    pairs: Mapping[str, Sequence[ScoredPair]], *, tie_rules: Mapping[str, TieRule]
+) -> list[SuiteMeasure]:
+    """Measure every benchmark on every axis that people and the scorer have judged.
+
+    Platt scaling is fitted on the part for fitting alone. Where there are several benchmarks there
+    is a fit on those parts of all, too. A fit that is refused leaves its forecasts out, and says
+    why.
+
+    Args:
+        pairs: Scored pairs by the name of their benchmark.
+        tie_rules: The rule of each.
+
+    Raises:
+        InputError: A benchmark has no pair that is held out (code ``evaluation_empty``), or a rule
+            has none to choose a threshold on (``tie_rule_validation``).
+    """
+    found: list[SuiteMeasure] = []
+    for name, some in pairs.items():
+        axes: dict[str, AxisMeasure] = {}
+        fits: dict[str, dict[str, FittedCalibrator]] = {}
+        refused: dict[str, dict[str, InputError]] = {}
+        for axis in AXIS_FIELDS:
+            held_out = _having(some, axis, for_fitting=False)
+            if not held_out:
+                continue
+            fitting = _having(some, axis, for_fitting=True)
+            parts = {CALIBRATED: fitting}
+            if len(pairs) > 1:
+                every = [pair for one in pairs.values() for pair in one]
+                parts[CALIBRATED_GLOBAL] = _having(every, axis, for_fitting=True)
+            fits[axis], refused[axis] = _fit(parts, axis)
+            try:
+                axes[axis] = measure_axis(
+                    axis,
+                    held_out=held_out,
+                    fitting=fitting,
+                    tie_rule=tie_rules[name],
+                    calibrators=fits[axis],
+                )
+            except InputError as error:
+                raise error.at(f"{name}, {axis}") from error
+        if not axes:
+            raise InputError(
+                "no pair is held out that people and this scorer have judged: give more pairs",
+                code="evaluation_empty",
+                item=name,
+            )
+        found.append(SuiteMeasure(name, axes, fits, refused))
+    return found
+
+
+def aggregate_over_suites(suites: Sequence[SuiteMeasure], axis: str = "overall") -> Aggregate:
+    """Return means over the benchmarks that have an axis, weighted by their pairs.
+
+    Raises:
+        InputError: None has it (code ``evaluation_empty``).
+    """
+    parts = [suite.axes[axis] for suite in suites if axis in suite.axes]
+    total = sum(part.num_pairs for part in parts)
+    if not total:
+        raise InputError(f"no benchmark has the axis {axis}", code="evaluation_empty")
+
+    def mean(values: Sequence[float]) -> float:
+        weighted = (
+            value * part.num_pairs / total for value, part in zip(values, parts, strict=True)
+        )
+        return sum(weighted)
+
+    names = [
+        name
+        for name in (UNCALIBRATED, CALIBRATED, CALIBRATED_GLOBAL)
+        if all(name in part.forecasts for part in parts)
+    ]
+    forecasts = {name: [part.forecasts[name] for part in parts] for name in names}
+    return Aggregate(
+        axis=axis,
+        num_pairs=total,
+        accuracy=mean([math.nan if p.accuracy is None else p.accuracy.value for p in parts]),
+        calibration_error={
+            name: mean([one.reliability.error.value for one in every])
+            for name, every in forecasts.items()
+        },
+        brier={name: mean([one.brier.value for one in every]) for name, every in forecasts.items()},
+    )
+
+
+def _having(pairs: Sequence[ScoredPair], axis: str, *, for_fitting: bool) -> list[ScoredPair]:
+    return [pair for pair in pairs if pair.for_fitting == for_fitting and pair.has(axis)]
+
+
+def _fit(
+    parts: Mapping[str, Sequence[ScoredPair]], axis: str
+) -> tuple[dict[str, FittedCalibrator], dict[str, InputError]]:
+    fits: dict[str, FittedCalibrator] = {}
+    refused: dict[str, InputError] = {}
+    for name, pairs in parts.items():
+        columns: ScorePairs = score_pairs(pairs, axis)
+        try:
+            fits[name] = Platt.fit(columns)
+        except InputError as error:
+            refused[name] = error
+    return fits, refused
