@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from librehps.errors import ConfigError
 from librehps.heads import AXES
@@ -41,7 +40,7 @@ class Columns:
     """A mapping from what a record needs to the columns of a table.
 
     Args:
-        record: What a row becomes.
+        record: What a row becomes: ``"comparison"``, ``"ranking"`` or ``"rating"``.
         names: The column of each field in `FIELDS`; one that is not named here is looked for under
             its own name.
         axes: The column with the share of votes for ``a`` on an axis, by axis; comparisons only.
@@ -52,7 +51,7 @@ class Columns:
             ``data_columns``).
     """
 
-    record: Literal["comparison", "ranking", "rating"] = "comparison"
+    record: str = "comparison"
     names: Mapping[str, str] = field(default_factory=dict[str, str])
     axes: Mapping[str, str] = field(default_factory=dict[str, str])
     labels: Mapping[str, float] = field(default_factory=lambda: dict(LABELS))

@@ -26,8 +26,8 @@ __all__ = ["json_rows"]
 MAX_ROW = 2**20
 _CHUNK = 2**18
 _SPACE = re.compile(r"[ \t\r\n]*")
-# A text that ends in its line, or a bracket.
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\[\]{}]')
+# A text that ends in its line or is cut by the end of the window, or a bracket.
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*(?:"|(?P<cut>\\?\Z))|[\[\]{}]')
 _SCALAR = re.compile(r"[^,\]\n]*")
 _NEXT_OBJECT = re.compile(r",[ \t\r\n]*(?=\{)")
 _ESCAPED = re.compile("[\udc80-\udcff]")
@@ -176,6 +176,7 @@ def _elements(window: _Window, name: str) -> Iterator[Row]:
         if not letter:
             raise window.truncated(line)
         _skip_to_object(window)
+        window.move(window.at + 1)
         fault = InputError(f"{letter!r} where the list goes on or ends", code="data_syntax")
         yield Row(name, index, line, fault=fault)
         index += 1
@@ -233,6 +234,8 @@ def _closing(text: str, at: int) -> int | None:
     opened: list[str] = []
     for token in _TOKEN.finditer(text, at):
         letter = text[token.start()]
+        if token["cut"] is not None:
+            return None
         if letter in "[{":
             opened.append(letter)
         elif letter in "]}":

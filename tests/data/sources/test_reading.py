@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from librehps.data.records import Comparison, Ranking, Rating
+from librehps.data.sources import report as report_module
+from librehps.data.sources.columns import Columns
+from librehps.data.sources.hpdv3 import HPDv3Source
+from librehps.data.sources.images import ImageFiles
+from librehps.data.sources.protocol import Dropped, Record, Row
+from librehps.data.sources.reading import Reading, read
+from librehps.errors import ConfigError, InputError
+
+ROW = {"prompt": "a cat", "path1": "1.jpg", "path2": "2.jpg", "choice_dist": [3, 1]}
+BAD = ROW | {"choice_dist": [-1, 2]}
+
+
+def save(folder: Path, *rows: Any, name: str = "train.json") -> Path:
+    path = folder / name
+    path.write_text(json.dumps(rows, indent=1))
+    return path
+
+
+def test_a_corrupt_row_in_the_middle_is_reported_with_its_line(tmp_path: Path) -> None:
+    path = save(tmp_path, *[ROW] * 5)
+    lines = path.read_text().splitlines()
+    length = (len(lines) - 2) // 5
+    lines[1 + 2 * length + 1] = "nope"
+    path.write_text("\n".join(lines))
+    reading = read("hpdv3", path, max_bad_share=0.2, bad_rows=tmp_path / "bad.jsonl")
+    assert [record.key for record in reading] == [f"train.json#{n}" for n in (0, 1, 3, 4)]
+    report = reading.report
+    (bad,) = report.bad_rows
+    assert (bad.file, bad.row, bad.line) == ("train.json", 2, 2 + 2 * length)
+    assert (bad.key, bad.code) == ("train.json#2", "data_syntax")
+    assert (report.rows, report.records, report.bad) == (5, {"comparison": 4}, {"data_syntax": 1})
+    assert report.finished
+    listed = [json.loads(line) for line in (tmp_path / "bad.jsonl").read_text().splitlines()]
+    assert listed == [vars(bad)]
+
+
+def test_strict_stops_at_the_first(tmp_path: Path) -> None:
+    reading = read("hpdv3", save(tmp_path, ROW, BAD, ROW), strict=True)
+    found: list[Record] = []
+    with pytest.raises(InputError, match=r"train.json line 11 \(row 1\): choice_dist is") as caught:
+        found.extend(reading)
+    assert caught.value.code == "data_row"
+    assert reading.report.rows == 2
+    assert not reading.report.finished
+
+
+def test_more_bad_rows_than_allowed_raise_at_the_end(tmp_path: Path) -> None:
+    path, listing = save(tmp_path, ROW, BAD, ROW, BAD), tmp_path / "bad.jsonl"
+    assert len(list(read("hpdv3", path, max_bad_share=0.5))) == 2
+    found: list[Record] = []
+    with pytest.raises(InputError, match=r"2 of 4 rows.*row 1\): choice_dist") as caught:
+        found.extend(read("hpdv3", path, max_bad_share=0.49, bad_rows=listing))
+    assert (caught.value.code, caught.value.item) == ("data_bad_rows", str(path))
+    assert len(found) == 2
+    assert len(listing.read_text().splitlines()) == 2
+
+
+def test_what_a_rule_leaves_out_is_counted_and_is_not_bad(tmp_path: Path) -> None:
+    rows = [ROW | {"confidence": sure} for sure in (0.2, 0.9, None)]
+    reading = read(HPDv3Source(min_confidence=0.5), save(tmp_path, *rows), max_bad_share=0.0)
+    assert len(list(reading)) == 2
+    assert (reading.report.dropped, reading.report.bad) == ({"below_confidence": 1}, {})
+
+
+def test_every_pass_is_a_new_one(tmp_path: Path) -> None:
+    reading = read("hpdv3", save(tmp_path, ROW, BAD), max_bad_share=1.0)
+    first = list(reading)
+    assert list(reading) == first
+    assert reading.report.rows == 2
+
+
+def test_a_pass_that_is_given_up_leaves_its_report_and_its_list(tmp_path: Path) -> None:
+    listing = tmp_path / "bad.jsonl"
+    reading = read("hpdv3", save(tmp_path, BAD, ROW, ROW), bad_rows=listing)
+    iterator = iter(reading)
+    assert isinstance(iterator, Iterator)
+    next(iterator)
+    iterator.close()
+    assert (reading.report.rows, reading.report.finished) == (2, False)
+    assert len(listing.read_text().splitlines()) == 1
+
+
+def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
+    save(tmp_path, ROW, name="b.json")
+    save(tmp_path, ROW, name="a.json")
+    assert [record.key for record in read("hpdv3", tmp_path)] == ["a.json#0", "b.json#0"]
+
+
+def test_paths_start_at_the_files_folder_or_at_a_root(tmp_path: Path) -> None:
+    path = save(tmp_path, ROW)
+    for root, base in ((None, tmp_path), (tmp_path / "x", tmp_path / "x"), ("y", Path("y"))):
+        (record,) = read("hpdv3", path, root=root)
+        assert isinstance(record, Comparison)
+        assert record.image_a == base / "1.jpg"
+
+
+def test_paths_outside_are_refused_unless_allowed(tmp_path: Path) -> None:
+    path = save(tmp_path, ROW | {"path1": "/x.jpg"}, ROW | {"path1": "../x.jpg"})
+    reading = read("hpdv3", path, max_bad_share=1.0)
+    assert list(reading) == []
+    assert reading.report.bad == {"data_path": 2}
+    assert len(list(read("hpdv3", path, allow_outside=True))) == 2
+
+
+def test_images_are_looked_for_when_asked(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").touch()
+    reading = read("hpdv3", save(tmp_path, ROW), check_files=True, max_bad_share=1.0)
+    assert list(reading) == []
+    assert reading.report.bad == {"data_image": 1}
+
+
+@dataclass
+class Given:
+    """A source of rows that are there already."""
+
+    found: dict[str, Any] = field(default_factory=dict)
+    suffixes: tuple[str, ...] = (".json",)
+    ties: str = "none"
+
+    def rows(self, file: Path) -> Iterator[Row]:
+        for index, key in enumerate(self.found):
+            yield Row(file.name, index, key=key)
+
+    def records(self, row: Row, images: ImageFiles) -> Any:
+        return self.found[row.key]
+
+
+A, B = Path("a"), Path("b")
+
+
+def pair(**change: Any) -> Comparison:
+    return Comparison(**{"prompt": "p", "image_a": A, "image_b": B, "target": 1.0} | change)
+
+
+@pytest.mark.parametrize(
+    ("records", "code"),
+    [
+        ([pair(image_b=A)], "data_same_image"),
+        ([Ranking(prompt="p", images=(A, B, A), ranks=(1.0, 2.0, 3.0))], "data_same_image"),
+        ([pair(prompt="a\0b")], "data_encoding"),
+        ([pair(key="a\0b")], "data_encoding"),
+        ([pair(key="first")], "data_duplicate"),
+        ([pair(key="x"), pair(key="x")], "data_duplicate"),
+        ([Rating(prompt="p", image=A, value=1.0, key="x"), pair(image_b=A)], "data_same_image"),
+    ],
+)
+def test_what_no_set_should_hold_is_refused_and_a_row_is_kept_whole_or_not_at_all(
+    tmp_path: Path, records: list[Record], code: str
+) -> None:
+    source = Given({"1": [pair(key="first")], "2": records, "3": Dropped("rule")})
+    reading = Reading(source, (tmp_path / "a.json",), ImageFiles(tmp_path), max_bad_share=1.0)
+    assert [record.key for record in reading] == ["first"]
+    assert (reading.report.bad, reading.report.dropped) == ({code: 1}, {"rule": 1})
+
+
+def test_columns_are_for_tables(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    for source in ("hpdv3", HPDv3Source()):
+        with pytest.raises(ConfigError) as caught:
+            read(source, path, columns=Columns())
+        assert caught.value.code == "data_columns"
+    with pytest.raises(ConfigError, match="did you mean 'hpdv3'"):
+        read("hpd3", path)
+
+
+@pytest.mark.parametrize("share", [-0.1, float("nan")])
+def test_a_share_must_be_a_number(tmp_path: Path, share: float) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read("hpdv3", save(tmp_path), max_bad_share=share)
+    assert caught.value.code == "data_value"
+
+
+def test_memory_does_not_grow_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Three bad rows in four, of which few are quoted: what is bad must not be held either.
+    monkeypatch.setattr(report_module, "QUOTED", 5)
+    long = ROW | {"prompt": 3000 * "cat "}
+
+    def peak(count: int) -> int:
+        path = save(tmp_path, *([long, BAD, BAD, BAD] * (count // 4)))
+        tracemalloc.start()
+        for _ in read("hpdv3", path, max_bad_share=1.0, bad_rows=tmp_path / "bad.jsonl"):
+            pass
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    monkeypatch.setattr("librehps.data.sources.json_rows._CHUNK", 2**15)
+    peak(8)
+    small, large = peak(24), peak(240)
+    assert (tmp_path / "train.json").stat().st_size > 700_000
+    assert large < small + 60_000
