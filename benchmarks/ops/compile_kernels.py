@@ -37,6 +37,7 @@ from triton.compiler import ASTSource
 from triton.runtime.jit import JITFunction
 
 from benchmarks.model.full_size import commit, describe_machine
+from librehps.kernels.causal_conv1d.triton_causal_conv1d import causal_conv1d_triton
 from librehps.kernels.gated_rms_norm.triton_gated_rms_norm import gated_rms_norm_triton
 from librehps.kernels.rms_norm.triton_rms_norm import rms_norm_triton
 from librehps.kernels.rotary.triton_rotary import rotary_triton
@@ -45,6 +46,7 @@ from librehps.modeling.presets import PRESETS
 
 TARGETS = (90, 100)
 TOKENS = 8192
+SEQUENCES = 8
 MAX_SHARED = 232_448
 """Bytes of shared memory that one block can have on sm_90 and sm_100."""
 
@@ -197,6 +199,22 @@ def calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
         eps = text.rms_norm_eps
         differentiate(gated_rms_norm_triton, empty(*shape), empty(*shape), weight, eps=eps)
 
+    def convolution(*, with_state: bool) -> None:
+        width = 2 * text.linear_num_key_heads * text.linear_key_head_dim
+        width += text.linear_num_value_heads * text.linear_value_head_dim
+        taps = text.linear_conv_kernel_dim
+        bounds = torch.empty(SEQUENCES + 1, dtype=torch.int32, device="meta")
+        given = {"x": empty(TOKENS, width), "weight": empty(width, taps)}
+        if with_state:
+            state = empty(SEQUENCES, width, taps - 1)
+            given |= {"bias": empty(width), "initial_state": state}
+
+        def convolve(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+            named = dict(zip(given, tensors, strict=True))
+            return causal_conv1d_triton(**named, cu_seqlens=bounds, activation="silu")
+
+        differentiate(convolve, *given.values())
+
     def activation() -> None:
         shape = (TOKENS, text.intermediate_size)
         differentiate(swiglu_triton, empty(*shape), empty(*shape))
@@ -215,6 +233,8 @@ def calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
         "rms_norm of the width": lambda: norm(TOKENS, text.hidden_size),
         "rms_norm of a head": lambda: norm(TOKENS, text.num_attention_heads, text.head_dim),
         "gated_rms_norm": gated,
+        "causal_conv1d": lambda: convolution(with_state=False),
+        "causal_conv1d with bias and state": lambda: convolution(with_state=True),
         "swiglu": activation,
         "rotary of queries": lambda: turn(*text_head, angles=dtype),
         "rotary of keys": lambda: turn(text.num_key_value_heads, *text_head[1:], angles=dtype),

@@ -24,8 +24,8 @@ __all__ = [
 
 KernelImpl = Literal["auto", "triton", "torch"]
 # Ops with and without a file `triton_<op>.py`.
-TRITON_OPS = ("gated_rms_norm", "rms_norm", "rotary", "swiglu")
-TORCH_OPS = ("causal_conv1d", "gated_delta_rule", "selective_scan")
+TRITON_OPS = ("causal_conv1d", "gated_rms_norm", "rms_norm", "rotary", "swiglu")
+TORCH_OPS = ("gated_delta_rule", "selective_scan")
 AttnImpl = Literal["auto", "fa4", "fa2", "sdpa", "eager"]
 
 # What each optional attention needs: the package, the module it installs, the device capabilities.

@@ -137,18 +137,16 @@ class Mamba2Mixer(nn.Module):
         """Mix the tokens of each sequence; see ``TokenMixer``."""
         if state is not None:
             check_state(state, Mamba2State)
-        bias = cast("nn.Parameter | None", self.conv1d.bias)
         gate, mixed, step = self.in_proj(x).split(self.in_sizes, dim=-1)
         mixed, conv = causal_conv1d(
             mixed,
             self.conv1d.weight.squeeze(1),
             cu_seqlens=cu_seqlens,
+            bias=cast("nn.Parameter | None", self.conv1d.bias),
             initial_state=None if state is None else state.conv,
-            activation="silu" if bias is None else None,
+            activation="silu",
             impl=self.kernel_impl,
         )
-        if bias is not None:
-            mixed = F.silu(mixed + bias)
         value, write, read = mixed.split(self.conv_sizes, dim=-1)
         rate = self.A_log.to(compute_dtype(x, self.A_log)).exp()
         y, recurrent = selective_scan(

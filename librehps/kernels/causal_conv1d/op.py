@@ -23,20 +23,24 @@ def causal_conv1d(
     weight: Float[Tensor, "C W"],
     *,
     cu_seqlens: Int[Tensor, " N_plus_1"],
+    bias: Float[Tensor, " C"] | None = None,
     initial_state: Float[Tensor, "N C W_minus_1"] | None = None,
     activation: Literal["silu"] | None = None,
     impl: str = "auto",
 ) -> tuple[Float[Tensor, "T C"], Float[Tensor, "N C W_minus_1"]]:
     """Convolve every channel of every sequence with its own taps, looking back only.
 
-    ``y_t = act(sum_w weight[:, w] * x_{t - W + 1 + w})``: the last tap meets the current token.
-    Columns before a sequence come from ``initial_state`` and are zero without one; sequences never
-    see each other. Sums in float32 (float64 if an argument is float64), returns ``x.dtype``.
+    ``y_t = act(bias + sum_w weight[:, w] * x_{t - W + 1 + w})``: the last tap meets the current
+    token. Columns before a sequence come from ``initial_state`` and are zero without one; sequences
+    never see each other. Sums in float32 (float64 if ``x``, ``weight`` or ``bias`` is float64),
+    rounded once, returns ``x.dtype``. Every tensor that is given has a gradient; a second
+    derivative is not defined.
 
     Args:
         x: Packed tokens.
         weight: Taps per channel, ``W >= 2``.
-        cu_seqlens: Where sequences begin and end, int32 or int64.
+        cu_seqlens: Where sequences begin and end, int32 or int64; no sequence is empty.
+        bias: Added per channel before the activation.
         initial_state: The ``W - 1`` columns before each sequence, oldest first, before the
             activation; this is what an earlier call returned.
         activation: ``"silu"`` or ``None``.
@@ -51,11 +55,26 @@ def causal_conv1d(
         BackendError: ``impl`` is not available here.
     """
     check_arguments(
-        x, weight, cu_seqlens=cu_seqlens, initial_state=initial_state, activation=activation
+        x,
+        weight,
+        cu_seqlens=cu_seqlens,
+        bias=bias,
+        initial_state=initial_state,
+        activation=activation,
     )
-    choose_kernels(impl, x.device, op="causal_conv1d")
-    return causal_conv1d_torch(
-        x, weight, cu_seqlens=cu_seqlens, initial_state=initial_state, activation=activation
+    choice = choose_kernels(impl, x.device, op="causal_conv1d")
+    run = causal_conv1d_torch
+    if choice.name == "triton":
+        from librehps.kernels.causal_conv1d.triton_causal_conv1d import causal_conv1d_triton
+
+        run = causal_conv1d_triton
+    return run(
+        x,
+        weight,
+        cu_seqlens=cu_seqlens,
+        bias=bias,
+        initial_state=initial_state,
+        activation=activation,
     )
 
 
@@ -64,6 +83,7 @@ def check_arguments(
     weight: Tensor,
     *,
     cu_seqlens: Tensor,
+    bias: Tensor | None,
     initial_state: Tensor | None,
     activation: str | None,
 ) -> None:
@@ -71,10 +91,15 @@ def check_arguments(
     check_float(x=x, weight=weight)
     check_shape("x", x, (None, None))
     check_shape("weight", weight, (x.shape[1], None))
-    check_same_device(x=x, weight=weight, cu_seqlens=cu_seqlens, initial_state=initial_state)
+    check_same_device(
+        x=x, weight=weight, cu_seqlens=cu_seqlens, bias=bias, initial_state=initial_state
+    )
     check_boundaries("cu_seqlens", cu_seqlens, x.shape[0])
     if weight.shape[1] < 2:
         raise InputError("weight needs at least 2 taps", code="argument_shape", item="weight")
+    if bias is not None:
+        check_float(bias=bias)
+        check_shape("bias", bias, (x.shape[1],))
     if initial_state is not None:
         check_float(initial_state=initial_state)
         shape = (cu_seqlens.numel() - 1, x.shape[1], weight.shape[1] - 1)

@@ -28,12 +28,19 @@ def causal_conv1d_torch(
     weight: Float[Tensor, "C W"],
     *,
     cu_seqlens: Int[Tensor, " N_plus_1"],
+    bias: Float[Tensor, " C"] | None = None,
     initial_state: Float[Tensor, "N C W_minus_1"] | None = None,
     activation: str | None = None,
 ) -> tuple[Float[Tensor, "T C"], Float[Tensor, "N C W_minus_1"]]:
     """Compute `librehps.kernels.causal_conv1d`, one sequence after the other."""
     bounds: list[int] = cu_seqlens.tolist()
-    return _ShiftedConv.apply((tuple(bounds), activation), initial_state, x, weight)
+    dtype = compute_dtype(x, weight, *(() if bias is None else (bias,)))
+    options = (tuple(bounds), activation, dtype)
+    return _ShiftedConv.apply(options, initial_state, bias, x, weight)
+
+
+# Boundaries of the sequences, the activation, and what is summed in.
+_Options: TypeAlias = tuple[tuple[int, ...], str | None, torch.dtype]
 
 
 class _Line:
@@ -57,27 +64,23 @@ class _Line:
 
 
 def _lines(
-    bounds: tuple[int, ...], x: Tensor, weight: Tensor, initial_state: Tensor | None
+    options: _Options, x: Tensor, taps: int, initial_state: Tensor | None
 ) -> Iterator[tuple[int, int, int, _Line]]:
     """Yield ``(index, start, length, line)`` for every sequence."""
-    dtype = compute_dtype(x, weight)
+    bounds, _, dtype = options
     for index in range(len(bounds) - 1):
         start, end = bounds[index], bounds[index + 1]
         before = None if initial_state is None else initial_state[index]
-        yield index, start, end - start, _Line(x[start:end], before, dtype, weight.shape[1])
+        yield index, start, end - start, _Line(x[start:end], before, dtype, taps)
 
 
-def _slide(rows: Tensor, taps: Tensor) -> Tensor:
-    """Return the sums of ``taps`` [W, C] along ``rows`` [c + W - 1, C]: [c, C]."""
+def _slide(rows: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
+    """Return ``bias`` and the sums of ``taps`` [W, C] along ``rows`` [c + W - 1, C]: [c, C]."""
     count = rows.shape[0] - taps.shape[0] + 1
-    sums = rows[:count] * taps[0]
+    sums = rows[:count] * taps[0] if bias is None else torch.addcmul(bias, rows[:count], taps[0])
     for tap in range(1, taps.shape[0]):
         sums.addcmul_(rows[tap : tap + count], taps[tap])
     return sums
-
-
-# Boundaries of the sequences, and the activation.
-_Options: TypeAlias = tuple[tuple[int, ...], str | None]
 
 
 class _ShiftedConv(torch.autograd.Function):
@@ -85,23 +88,28 @@ class _ShiftedConv(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, options: _Options, initial_state: Tensor | None, *inputs: Tensor
+        ctx: Any,
+        options: _Options,
+        initial_state: Tensor | None,
+        bias: Tensor | None,
+        *inputs: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        bounds, activation = options
+        bounds, activation, dtype = options
         x, weight = inputs
         y = torch.empty_like(x, memory_format=torch.contiguous_format)
         final = x.new_empty(len(bounds) - 1, x.shape[1], weight.shape[1] - 1)
-        taps = weight.to(compute_dtype(x, weight)).T.contiguous()
+        taps = weight.to(dtype).T.contiguous()
+        offset = None if bias is None else bias.to(dtype)
         size = rows_per_block(x.shape[1], x.device)
-        for index, start, length, line in _lines(bounds, x, weight, initial_state):
+        for index, start, length, line in _lines(options, x, weight.shape[1], initial_state):
             for first in range(0, length, size):
                 last = min(first + size, length)
-                sums = _slide(line.rows(first, last + line.lead), taps)
+                sums = _slide(line.rows(first, last + line.lead), taps, offset)
                 if activation is not None:
                     F.silu(sums, inplace=True)
                 y[start + first : start + last].copy_(sums)
             final[index] = line.rows(length, length + line.lead).T
-        ctx.save_for_backward(x, weight, initial_state)
+        ctx.save_for_backward(x, weight, bias, initial_state)
         ctx.options = options
         ctx.set_materialize_grads(False)
         return y, final
@@ -113,22 +121,28 @@ class _ShiftedConv(torch.autograd.Function):
 
 @once_differentiable
 def _gradients(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-    x, weight, initial_state = ctx.saved_tensors
-    bounds, activation = ctx.options
+    x, weight, bias, initial_state = ctx.saved_tensors
+    activation, dtype = ctx.options[1:]
     grad_y, grad_final = grad_outputs
-    taps = weight.to(compute_dtype(x, weight)).T.contiguous()
+    taps = weight.to(dtype).T.contiguous()
+    offset = None if bias is None else bias.to(dtype)
     grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     grad_taps = torch.zeros_like(taps)
+    grad_offset = None if offset is None else torch.zeros_like(offset)
     grad_state = None if initial_state is None else torch.empty_like(initial_state)
     size = rows_per_block(x.shape[1], x.device)
-    for index, start, length, line in _lines(bounds, x, weight, initial_state):
+    for index, start, length, line in _lines(ctx.options, x, weight.shape[1], initial_state):
         upstream = None if grad_y is None else grad_y[start : start + length]
         for first in range(0, length + line.lead, size):
             last = min(first + size, length + line.lead)
             grad = taps.new_zeros(last - first, x.shape[1])
             if upstream is not None:
                 _backward_block(
-                    line, upstream, activation, taps, grad, first=first, grad_taps=grad_taps
+                    *(line, upstream, activation, taps, grad),
+                    offset=offset,
+                    first=first,
+                    grad_taps=grad_taps,
+                    grad_offset=grad_offset,
                 )
             if grad_final is not None and last > length:
                 skip = max(first - length, 0)
@@ -140,7 +154,10 @@ def _gradients(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, .
                 grad_state[index, :, first : first + lead] = grad[:lead].T.to(grad_state.dtype)
             begin = start + first + lead - line.lead
             grad_x[begin : begin + grad.shape[0] - lead].copy_(grad[lead:])
-    return None, grad_state, grad_x, grad_taps.T.to(weight.dtype)
+    grad_bias = None
+    if bias is not None and grad_offset is not None:
+        grad_bias = grad_offset.to(bias.dtype)
+    return None, grad_state, grad_bias, grad_x, grad_taps.T.to(weight.dtype)
 
 
 def _backward_block(
@@ -150,10 +167,12 @@ def _backward_block(
     taps: Tensor,
     grad: Tensor,
     *,
+    offset: Tensor | None,
     first: int,
     grad_taps: Tensor,
+    grad_offset: Tensor | None,
 ) -> None:
-    """Add the gradient of the line from row ``first`` on to ``grad``, and that of the taps."""
+    """Add the gradient of the line from row ``first`` on to ``grad``, and those of the weights."""
     width, length = taps.shape[0], upstream.shape[0]
     last = first + grad.shape[0]
     # Row s of the line reaches the outputs s - W + 1 ... s.
@@ -163,7 +182,7 @@ def _backward_block(
     rows = line.rows(low, high + line.lead)
     grad_sums = upstream[low:high].to(taps.dtype)
     if activation is not None:
-        sums = _slide(rows, taps)
+        sums = _slide(rows, taps, offset)
         grad_sums = torch.ops.aten.silu_backward(grad_sums, sums)
     for tap in range(width):
         begin, end = max(low + tap, first), min(high + tap, last)
@@ -175,3 +194,5 @@ def _backward_block(
     for tap in range(width):
         own = rows[fresh + tap : high - low + tap]
         grad_taps[tap] += (grad_sums[fresh:] * own).sum(dim=0)
+    if grad_offset is not None:
+        grad_offset += grad_sums[fresh:].sum(dim=0)

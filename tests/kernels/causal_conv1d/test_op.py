@@ -16,6 +16,7 @@ GOOD: dict[str, Any] = {
     "x": torch.ones(5, 3),
     "weight": torch.ones(3, 4),
     "cu_seqlens": torch.tensor([0, 2, 5]),
+    "bias": None,
     "initial_state": None,
     "activation": "silu",
 }
@@ -45,12 +46,10 @@ def test_bad_arguments_are_refused(name: str, value: torch.Tensor, code: str) ->
     assert caught.value.code == code
 
 
-def test_other_activations_and_kernels_are_refused() -> None:
+def test_other_activations_are_refused() -> None:
     given = GOOD | {"activation": "gelu"}
     with pytest.raises(ConfigError, match="'gelu'"):
         check_arguments(given.pop("x"), given.pop("weight"), **given)
-    with pytest.raises(BackendError):
-        causal_conv1d(**GOOD, impl="triton")
 
 
 @pytest.mark.parametrize(
@@ -59,6 +58,9 @@ def test_other_activations_and_kernels_are_refused() -> None:
         ("x", torch.ones(1, 5, 3), "argument_shape"),
         ("weight", torch.ones(3, 1, 4), "argument_shape"),
         ("weight", torch.ones(3, 4, dtype=torch.int64), "argument_dtype"),
+        ("bias", torch.ones(4), "argument_shape"),
+        ("bias", torch.ones(3, 1), "argument_shape"),
+        ("bias", torch.ones(3, dtype=torch.int64), "argument_dtype"),
         ("initial_state", torch.ones(1, 3, 3), "argument_shape"),
         ("initial_state", torch.ones(2, 3, 3, dtype=torch.int64), "argument_dtype"),
         ("cu_seqlens", torch.tensor([0, 3, 2, 5]), "boundaries"),
@@ -73,12 +75,25 @@ def test_the_error_names_the_argument(name: str, value: torch.Tensor, code: str)
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [("weight", (3, 4)), ("initial_state", (2, 3, 3)), ("cu_seqlens", (3,))]
+    ("name", "shape"),
+    [("weight", (3, 4)), ("bias", (3,)), ("initial_state", (2, 3, 3)), ("cu_seqlens", (3,))],
 )
 def test_an_argument_on_another_device_is_named(name: str, shape: tuple[int, ...]) -> None:
     given = GOOD | {name: torch.ones(shape, device="meta")}
     with pytest.raises(InputError, match=f"{name} on meta"):
         check_arguments(given.pop("x"), given.pop("weight"), **given)
+
+
+@pytest.mark.parametrize("impl", ["torch", "triton"])
+def test_bad_arguments_are_refused_before_anything_runs(impl: str) -> None:
+    with pytest.raises(InputError, match="cu_seqlens must rise"):
+        causal_conv1d(**GOOD | {"cu_seqlens": torch.tensor([0, 6, 5])}, impl=impl)
+
+
+def test_triton_is_refused_where_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(BackendError, match="needs a CUDA device"):
+        causal_conv1d(**GOOD, impl="triton")
 
 
 def test_an_unknown_implementation_is_refused() -> None:

@@ -15,6 +15,17 @@ def test_the_last_tap_meets_the_current_token_and_sequences_are_apart() -> None:
     assert state.flatten().tolist() == [2.0, 10.0]
 
 
+def test_the_bias_is_added_before_the_activation() -> None:
+    x, bias = torch.tensor([[1.0], [-3.0]]).double(), torch.tensor([0.5]).double()
+    weight = torch.tensor([[0.0, 2.0]], dtype=torch.float64)
+    y, state = causal_conv1d_reference(
+        x, weight, cu_seqlens=torch.tensor([0, 2]), bias=bias, activation="silu"
+    )
+    sums = torch.tensor([2.5, -5.5], dtype=torch.float64)
+    torch.testing.assert_close(y.flatten(), torch.nn.functional.silu(sums))
+    assert state.flatten().tolist() == [-3.0]
+
+
 def test_a_state_is_what_came_before() -> None:
     x = torch.arange(1.0, 7.0).double()[:, None]
     weight = torch.tensor([[1.0, 10.0, 100.0]], dtype=torch.float64)

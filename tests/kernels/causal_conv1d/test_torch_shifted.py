@@ -19,28 +19,20 @@ CU_SEQLENS = torch.tensor([0, *LENGTHS]).cumsum(0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("with_state", [True, False], ids=["state", "no_state"])
+@pytest.mark.parametrize("without", [(), ("bias",), ("initial_state",), ("bias", "initial_state")])
 @pytest.mark.parametrize("activation", ["silu", None])
 @pytest.mark.parametrize("taps", [2, 3, 4, 7])
 def test_forward_and_gradients_equal_the_definition(
-    taps: int, activation: str | None, with_state: bool, dtype: torch.dtype
+    taps: int, activation: str | None, without: tuple[str, ...], dtype: torch.dtype
 ) -> None:
-    generator = torch.Generator().manual_seed(0)
-    shapes = [(sum(LENGTHS), 6), (6, taps)]
-    shapes += [(len(LENGTHS), 6, taps - 1)] * with_state
-    inputs = [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
+    names = ("x", "weight", "initial_state", "bias")
+    inputs = dict(zip(names, given(dtype, taps), strict=True))
     results: list[tuple[Tensor, ...]] = []
     for function in (causal_conv1d_reference, causal_conv1d_torch):
-        own = [tensor.clone().requires_grad_() for tensor in inputs]
-        y, state = function(
-            own[0],
-            own[1],
-            cu_seqlens=CU_SEQLENS,
-            initial_state=own[2] if with_state else None,
-            activation=activation,
-        )
+        own = {name: inputs[name].clone().requires_grad_() for name in names if name not in without}
+        y, state = function(**own, cu_seqlens=CU_SEQLENS, activation=activation)
         total = y.double().sin().sum() + state.double().square().sum()
-        results.append((y, state, *torch.autograd.grad(total, own)))
+        results.append((y, state, *torch.autograd.grad(total, [*own.values()])))
     limit = TOLERANCES["causal_conv1d"].limit
     for expected, actual in zip(*results, strict=True):
         assert actual.dtype == expected.dtype == dtype
@@ -74,12 +66,16 @@ def test_a_long_sequence_takes_no_more_calls_than_a_short_one() -> None:
 
 def given(dtype: torch.dtype, taps: int = 4) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
-    shapes = ((sum(LENGTHS), 6), (6, taps), (len(LENGTHS), 6, taps - 1))
+    shapes = ((sum(LENGTHS), 6), (6, taps), (len(LENGTHS), 6, taps - 1), (6,))
     return [torch.randn(shape, generator=generator).to(dtype) for shape in shapes]
 
 
-def run(function: Any, x: Tensor, weight: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    return function(x, weight, cu_seqlens=CU_SEQLENS, initial_state=state, activation="silu")
+def run(
+    function: Any, x: Tensor, weight: Tensor, state: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    return function(
+        x, weight, cu_seqlens=CU_SEQLENS, bias=bias, initial_state=state, activation="silu"
+    )
 
 
 @pytest.mark.parametrize("rows_of_a_block", [1, 2, 3, 4, 5, 11])
@@ -103,15 +99,19 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
 @pytest.mark.parametrize("cut", range(1, 10))
 def test_a_sequence_cut_anywhere_continues_from_its_state(cut: int) -> None:
-    x, weight, states = given(torch.float32)
+    x, weight, states, bias = given(torch.float32)
     x, state = x[:10], states[:1]
     whole, final = causal_conv1d_torch(
-        x, weight, cu_seqlens=torch.tensor([0, 10]), initial_state=state
+        x, weight, cu_seqlens=torch.tensor([0, 10]), bias=bias, initial_state=state
     )
     parts: list[Tensor] = []
     for part in (x[:cut], x[cut:]):
         y, state = causal_conv1d_torch(
-            part, weight, cu_seqlens=torch.tensor([0, len(part)]), initial_state=state
+            part,
+            weight,
+            cu_seqlens=torch.tensor([0, len(part)]),
+            bias=bias,
+            initial_state=state,
         )
         parts.append(y)
     assert torch.equal(torch.cat(parts), whole)
@@ -119,15 +119,15 @@ def test_a_sequence_cut_anywhere_continues_from_its_state(cut: int) -> None:
 
 
 def test_a_sequence_that_is_not_a_number_spoils_no_other() -> None:
-    x, weight, state = given(torch.float32)
-    y, final = run(causal_conv1d_torch, x, weight, state)
-    spoiled = [x.clone(), weight, state.clone()]
+    x, weight, state, bias = given(torch.float32)
+    y, final = run(causal_conv1d_torch, x, weight, state, bias)
+    spoiled = [x.clone(), weight, state.clone(), bias]
     spoiled[0][3:10] = spoiled[2][2] = float("nan")
     own = [tensor.requires_grad_() for tensor in spoiled]
     dirty, after = run(causal_conv1d_torch, *own)
     others = [0, 1, 3]
     for clean, found in ((y[:3], dirty[:3]), (y[10:], dirty[10:]), (final[others], after[others])):
         assert torch.equal(clean, found)
-    grad_x, _, grad_state = torch.autograd.grad(dirty.sum(), own)
+    grad_x, _, grad_state, _ = torch.autograd.grad(dirty.sum(), own)
     assert torch.cat([grad_x[:3], grad_x[10:]]).isfinite().all()
     assert grad_state[others].isfinite().all()
