@@ -12,6 +12,7 @@ from librehps.calibration.fingerprint import fingerprint
 from librehps.calibration.fitted import FittedCalibrator
 from librehps.calibration.io import load_calibration, load_platt_calibrator, save_calibration
 from librehps.calibration.isotonic import Isotonic
+from librehps.calibration.matching import default_calibration, load_matching
 from librehps.calibration.metrics import (
     area_under_roc,
     brier_score,
@@ -52,7 +53,9 @@ __all__ = [
     "Calibration",
     "Fit",
     "fit_calibration",
+    "default_calibration",
     "load_calibration",
+    "load_matching",
     "load_platt_calibrator",
     "save_calibration",
     "fingerprint",

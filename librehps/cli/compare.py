@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +34,14 @@ def compare(
     *,
     prompt: options.PromptOption,
     axis: options.AxisOption = "overall",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A calibration.json for this model and axis; the one in the checkpoint's folder "
+            "if not given.",
+        ),
+    ] = None,
     chosen: options.ModelOptions,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -41,9 +50,17 @@ def compare(
     Prints the scores of A and B, which one a person would prefer for the prompt, and the
     probability of that. Without a calibration it follows from the scores and their sigmas alone.
     """
+    from librehps.calibration import load_matching
     from librehps.cli.loading import load_scorer
+    from librehps.hub import find_checkpoint
 
     scorer = load_scorer(chosen)
+    calibrator = None
+    if calibration is not None:
+        folder = find_checkpoint(
+            chosen.model, revision=chosen.revision, local_files_only=chosen.local_files_only
+        )
+        calibrator = load_matching(calibration, checkpoint=folder, axis=axis)
     names = {
         "model": chosen.model,
         "trained": scorer.trained,
@@ -52,7 +69,7 @@ def compare(
     }
     try:
         comparison = scorer.compare_images(
-            image_a=image_a, image_b=image_b, prompt=prompt, axis=axis
+            image_a=image_a, image_b=image_b, prompt=prompt, axis=axis, calibrator=calibrator
         )
     except InputError as error:
         if as_json:
