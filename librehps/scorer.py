@@ -9,12 +9,7 @@ from typing import Literal, TypeVar, overload
 
 import torch
 
-from librehps.calibration import (
-    Calibration,
-    Calibrator,
-    default_calibration,
-    preference_probability,
-)
+from librehps.calibration import Calibrator, preference_probability
 from librehps.device import choose_device, choose_dtype
 from librehps.errors import ConfigError, InputError
 from librehps.heads import HeadOutput
@@ -23,7 +18,7 @@ from librehps.inputs.batch import Batch, Sample
 from librehps.inputs.image import ImageSource
 from librehps.inputs.pairing import ImageSources, Pair, Prompt, Prompts, as_list, pair
 from librehps.inputs.processor import Processor
-from librehps.kernels.backend import choose_attention, choose_kernels
+from librehps.kernels.backend import choose_attention, choose_kernels, warn_of_fallback
 from librehps.model import PreferenceModel
 from librehps.processing import load_processor
 from librehps.progress import ignore, progress_bar
@@ -44,22 +39,14 @@ class LibreHPS:
         processor: What turns an image and a prompt into the model's input.
         deterministic: Compute every image by itself: a score is then the same to the last bit
             whatever else is scored with it. Otherwise it is the same within a stated tolerance.
-        calibration: What ``compare_images`` takes for a calibrator where it is given none, on the
-            axis that it is for.
     """
 
     def __init__(
-        self,
-        model: PreferenceModel,
-        processor: Processor,
-        *,
-        deterministic: bool = False,
-        calibration: Calibration | None = None,
+        self, model: PreferenceModel, processor: Processor, *, deterministic: bool = False
     ) -> None:
         self.model = model.eval()
         self.processor = processor
         self.deterministic = deterministic
-        self.calibration = calibration
 
     @classmethod
     def from_pretrained(
@@ -75,7 +62,7 @@ class LibreHPS:
         local_files_only: bool = False,
         deterministic: bool = False,
     ) -> LibreHPS:
-        """Load a checkpoint, with the ``calibration.json`` that lies in its folder if one does.
+        """Load a checkpoint.
 
         Args:
             path_or_id: A folder; a Hugging Face id, which is downloaded to the cache; or
@@ -91,26 +78,26 @@ class LibreHPS:
 
         Raises:
             CheckpointError: The checkpoint is missing, damaged or not understood.
-            ConfigError: A name that means nothing, or a calibration of another model (code
-                ``calibration_other_model``).
+            ConfigError: A name that means nothing.
             BackendError: A device or an implementation that is not available here.
         """
         folder = find_checkpoint(path_or_id, revision=revision, local_files_only=local_files_only)
         place = choose_device(device)
         # Asked before gigabytes are read: what cannot run here is an error now, not at the end.
-        choose_attention(attn_impl, place)
+        number_format = choose_dtype(dtype, place)
+        choice = choose_attention(attn_impl, place, dtype=number_format)
         choose_kernels(kernel_impl, place)
-        calibration = default_calibration(folder)
+        if backbone == "native":
+            warn_of_fallback(choice)
         model = PreferenceModel.from_pretrained(
             folder,
             device=place,
-            dtype=choose_dtype(dtype, place),
+            dtype=number_format,
             attn_impl=attn_impl,
             kernel_impl=kernel_impl,
             backbone=backbone,
         )
-        processor = load_processor(folder)
-        return cls(model, processor, deterministic=deterministic, calibration=calibration)
+        return cls(model, load_processor(folder), deterministic=deterministic)
 
     @property
     def trained(self) -> bool:
@@ -211,10 +198,8 @@ class LibreHPS:
             image_a: One image.
             image_b: The other.
             prompt: What both should show.
-            calibrator: Turns two scores into a probability; the checkpoint's own ``calibration`` if
-                it has one for the axis. Without any it is the probability that the difference of
-                two normal variables with these means and sigmas is positive: ask for that with
-                ``GaussianDifference()``.
+            calibrator: Turns two scores into a probability. Without one it is the probability that
+                the difference of two normal variables with these means and sigmas is positive.
             axis: The axis that decides.
 
         Raises:
@@ -222,10 +207,6 @@ class LibreHPS:
             ConfigError: The checkpoint does not score that axis (code ``axis_missing``).
         """
         self.check_axis(axis)
-        if calibrator is None and self.calibration is not None:
-            # Older files do not name the axis; they are for the only one that there was.
-            fits = (self.calibration.axis or "overall") == axis
-            calibrator = self.calibration if fits else None
         images = {"image_a": image_a, "image_b": image_b}
         score_a, score_b = self._score_all(
             [Pair(image, prompt, name, "prompt") for name, image in images.items()], alone=True

@@ -100,7 +100,9 @@ def device_facts(device: torch.device) -> DeviceFacts:
     else:
         name, capability, memory = _processor_name(), None, _machine_memory()
     support = bf16_support(device)
-    attention, kernels = choose_attention("auto", device), choose_kernels("auto", device)
+    dtype = choose_dtype("auto", device)
+    attention = choose_attention("auto", device, dtype=dtype)
+    kernels = choose_kernels("auto", device)
     return DeviceFacts(
         device=str(device),
         name=name,
@@ -108,7 +110,7 @@ def device_facts(device: torch.device) -> DeviceFacts:
         memory_bytes=memory,
         bf16=support.native,
         bf16_reason=support.reason,
-        dtype=str(choose_dtype("auto", device)).removeprefix("torch."),
+        dtype=str(dtype).removeprefix("torch."),
         attention=attention.name,
         attention_reason=attention.reason,
         kernels=kernels.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from typing import Literal
 import torch
 
 from librehps.errors import BackendError, ConfigError
+from librehps.kernels.flash_packages import FLASH_PACKAGES
 
 __all__ = [
     "AttnImpl",
@@ -20,6 +22,7 @@ __all__ = [
     "TRITON_OPS",
     "choose_attention",
     "choose_kernels",
+    "warn_of_fallback",
 ]
 
 KernelImpl = Literal["auto", "triton", "torch"]
@@ -27,12 +30,6 @@ KernelImpl = Literal["auto", "triton", "torch"]
 TRITON_OPS = ("causal_conv1d", "gated_rms_norm", "rms_norm", "rotary", "swiglu")
 TORCH_OPS = ("gated_delta_rule", "selective_scan")
 AttnImpl = Literal["auto", "fa4", "fa2", "sdpa", "eager"]
-
-# What each optional attention needs: the package, the module it installs, the device capabilities.
-_FLASH = {
-    "fa4": ("flash-attn-4", "flash_attn.cute", ((10, 0),), "Blackwell (sm_100)"),
-    "fa2": ("flash-attn", "flash_attn", ((8, 0),), "Ampere or newer (sm_80)"),
-}
 
 
 @dataclass(frozen=True)
@@ -42,10 +39,12 @@ class Choice:
     Args:
         name: What runs, such as ``"torch"`` or ``"sdpa"``; never ``"auto"``.
         reason: One clause for people, shown by ``librehps doctor``.
+        is_fallback: Whether ``"auto"`` would have taken another one, were its package there.
     """
 
     name: str
     reason: str
+    is_fallback: bool = False
 
 
 def choose_kernels(
@@ -110,45 +109,84 @@ def _triton_is_installed() -> bool:
     return find_spec("triton") is not None
 
 
-def choose_attention(requested: str, device: torch.device) -> Choice:
+def choose_attention(
+    requested: str,
+    device: torch.device,
+    *,
+    dtype: torch.dtype | None = None,
+    widths: tuple[int, int] | None = None,
+) -> Choice:
     """Resolve ``attn_impl`` for a device.
+
+    ``"auto"`` is the first of these that works here: ``fa4`` on Hopper and Blackwell, ``fa2`` on
+    Ampere and newer, ``sdpa``.
 
     Args:
         requested: ``"auto"``, ``"fa4"``, ``"fa2"``, ``"sdpa"`` or ``"eager"``.
         device: Where the tensors are.
+        dtype: Of the tensors, where that is known.
+        widths: Of a key and of a value, where they are known.
 
     Raises:
-        BackendError: ``"fa4"`` or ``"fa2"`` was asked for (code ``attention_unavailable``); the
-            message lists what is missing here.
+        BackendError: ``"fa4"`` or ``"fa2"`` was asked for and cannot run (code
+            ``attention_unavailable``); the message lists what is missing here.
         ConfigError: No implementation has that name (code ``attention_unknown``).
     """
     if requested in ("sdpa", "eager"):
         return Choice(requested, "asked for by name")
     if requested == "auto":
-        return Choice("sdpa", f"the fastest in this release (device: {device.type})")
-    if requested in _FLASH:
+        return _fastest_attention(device, dtype=dtype, widths=widths)
+    if requested not in FLASH_PACKAGES:
+        raise ConfigError(
+            f"no attention implementation is called {requested!r}; known: auto, fa4, fa2, sdpa, "
+            "eager",
+            code="attention_unknown",
+        )
+    missing = FLASH_PACKAGES[requested].missing(device, dtype=dtype, widths=widths)
+    if missing:
         raise BackendError(
-            f"attn_impl={requested!r} cannot run here: {'; '.join(_missing(requested, device))}. "
+            f"attn_impl={requested!r} cannot run here: {'; '.join(missing)}. "
             "Use attn_impl='auto', 'sdpa' or 'eager'",
             code="attention_unavailable",
         )
-    raise ConfigError(
-        f"no attention implementation is called {requested!r}; known: auto, fa4, fa2, sdpa, eager",
-        code="attention_unknown",
-    )
+    return Choice(requested, "asked for by name")
 
 
-def _missing(name: str, device: torch.device) -> list[str]:
-    package, module, capabilities, wanted = _FLASH[name]
-    missing = ["this release ships sdpa and eager only"]
-    parent = module.partition(".")[0]
-    if find_spec(parent) is None or (module != parent and find_spec(module) is None):
-        missing.append(f"the package {package} is not installed")
+def _fastest_attention(
+    device: torch.device, *, dtype: torch.dtype | None, widths: tuple[int, int] | None
+) -> Choice:
     if device.type != "cuda":
-        missing.append(f"it needs a CUDA device, {wanted}, and the device is {device.type}")
-        return missing
-    found = torch.cuda.get_device_capability(device)
-    fits = found in capabilities if name == "fa4" else found >= capabilities[0]
-    if not fits:
-        missing.append(f"it needs {wanted}, and this device is sm_{found[0]}{found[1]}")
-    return missing
+        return Choice("sdpa", f"the fastest on a device of type {device.type}")
+    major, minor = torch.cuda.get_device_capability(device)
+    passed: list[str] = []
+    is_fallback = False
+    for name, package in FLASH_PACKAGES.items():
+        if major not in package.majors:
+            continue
+        missing = package.unfit(device, dtype=dtype, widths=widths)
+        if not missing:
+            absent = package.absent()
+            if absent is None:
+                break
+            missing, is_fallback = [absent], True
+        passed.append(f"not {name}: {', '.join(missing)}")
+    else:
+        name = "sdpa"
+    reason = "; ".join([*passed, f"the fastest of what is left on sm_{major}{minor}"])
+    return Choice(name, reason, is_fallback=is_fallback)
+
+
+def warn_of_fallback(choice: Choice) -> None:
+    """Warn where ``"auto"`` runs a slower attention for want of a package; once for each reason.
+
+    Args:
+        choice: What `choose_attention` gave.
+    """
+    if choice.is_fallback:
+        _warn(f"attn_impl='auto' runs {choice.name}: {choice.reason}")
+
+
+@cache
+def _warn(sentence: str) -> None:
+    """Asked by every layer, and said once, whatever the filters of the process are."""
+    warnings.warn(sentence, UserWarning, stacklevel=4)

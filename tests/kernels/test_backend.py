@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ import pytest
 import torch
 
 from librehps.errors import BackendError, ConfigError
-from librehps.kernels import backend
+from librehps.kernels import backend, flash_packages
 from librehps.kernels.backend import (
     TORCH_OPS,
     TRITON_OPS,
     choose_attention,
     choose_kernels,
+    warn_of_fallback,
 )
+from librehps.kernels.flash_packages import FLASH_PACKAGES
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -30,21 +33,30 @@ def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(backend, "_triton_is_installed", backend._triton_is_installed.__wrapped__)
 
 
-def capability(monkeypatch: pytest.MonkeyPatch, *, major: int, minor: int) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (major, minor))
+@pytest.fixture
+def flash(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that sets the capability of CUDA devices and the packages that load."""
+
+    def pretend(capability: tuple[int, int], *packages: str) -> None:
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+        found = {FLASH_PACKAGES[name].distribution: "1.0" for name in packages}
+        monkeypatch.setattr(flash_packages, "_version", found.get)
+        monkeypatch.setattr(flash_packages, "_load", lambda package: len)
+
+    backend._warn.cache_clear()
+    return pretend
 
 
 @pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
 @pytest.mark.parametrize("op", [None, *TRITON_OPS, *TORCH_OPS])
-def test_auto_takes_only_what_has_run_on_such_a_device(
+def test_auto_takes_only_kernels_that_have_run_on_such_a_device(
     op: str | None, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed(monkeypatch, "triton")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    kernels, attention = choose_kernels("auto", device, op=op), choose_attention("auto", device)
-    assert (kernels.name, attention.name) == ("torch", "sdpa")
+    kernels = choose_kernels("auto", device, op=op)
+    assert kernels.name == "torch"
     assert "until they have run on a GPU" in kernels.reason
-    assert device.type in attention.reason
 
 
 @pytest.mark.parametrize("op", TRITON_OPS)
@@ -114,49 +126,81 @@ def test_an_unknown_attention_name_is_refused_with_the_known_ones(name: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "package", "wanted"),
+    ("capability", "packages", "expected", "is_fallback"),
     [
-        ("fa4", "flash-attn-4", r"Blackwell \(sm_100\)"),
-        ("fa2", "flash-attn", r"Ampere or newer \(sm_80\)"),
+        ((10, 0), ("fa4", "fa2"), "fa4", False),
+        ((10, 3), ("fa2",), "fa2", True),
+        ((10, 0), (), "sdpa", True),
+        ((9, 0), ("fa4",), "fa4", False),
+        ((9, 0), ("fa2",), "fa2", True),
+        ((8, 6), ("fa4", "fa2"), "fa2", False),
+        ((8, 0), ("fa4",), "sdpa", True),
+        ((12, 0), ("fa4", "fa2"), "fa2", False),
+        ((7, 5), ("fa4", "fa2"), "sdpa", False),
     ],
 )
-def test_flash_attention_on_a_cpu_says_everything_that_is_missing(
-    name: str, package: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+def test_auto_takes_the_fastest_attention_that_is_here(
+    flash: Callable[..., None],
+    capability: tuple[int, int],
+    packages: tuple[str, ...],
+    expected: str,
+    is_fallback: bool,
 ) -> None:
-    installed(monkeypatch)
+    flash(capability, *packages)
+    choice = choose_attention("auto", CUDA, dtype=torch.bfloat16, widths=(256, 256))
+    assert (choice.name, choice.is_fallback) == (expected, is_fallback)
+    assert f"on sm_{capability[0]}{capability[1]}" in choice.reason
+    assert ("is not installed" in choice.reason) == is_fallback
+
+
+def test_auto_on_a_cpu_is_sdpa_and_asks_for_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flash_packages, "_version", pytest.fail)
+    choice = choose_attention("auto", CPU, dtype=torch.bfloat16)
+    assert (choice.name, choice.is_fallback) == ("sdpa", False)
+    assert "cpu" in choice.reason
+
+
+def test_tensors_that_no_package_takes_are_no_fallback(flash: Callable[..., None]) -> None:
+    flash((9, 0))
+    wide = choose_attention("auto", CUDA, dtype=torch.bfloat16, widths=(512, 512))
+    exact = choose_attention("auto", CUDA, dtype=torch.float32)
+    for choice in (wide, exact):
+        assert (choice.name, choice.is_fallback) == ("sdpa", False)
+    assert "keys have 512" in wide.reason
+    assert "not float32" in exact.reason
+
+
+def test_a_fallback_is_said_once_for_each_reason(
+    flash: Callable[..., None], recwarn: pytest.WarningsRecorder
+) -> None:
+    warn_of_fallback(choose_attention("sdpa", CUDA))
+    flash((9, 0), "fa4")
+    warn_of_fallback(choose_attention("auto", CUDA))
+    assert len(recwarn) == 0
+    for packages in ((), ("fa2",)):
+        flash((9, 0), *packages)
+        for _ in range(3):
+            warn_of_fallback(choose_attention("auto", CUDA))
+    first, second = (str(warning.message) for warning in recwarn)
+    assert first.startswith("attn_impl='auto' runs sdpa: not fa4: the package flash-attn-4 is not")
+    assert second.startswith("attn_impl='auto' runs fa2: not fa4: the package flash-attn-4 is not")
+    assert "\n" not in first
+
+
+@pytest.mark.parametrize("name", ["fa4", "fa2"])
+def test_flash_attention_by_name_runs_or_says_everything_that_is_missing(
+    flash: Callable[..., None], name: str
+) -> None:
+    flash((9, 0), name)
+    assert choose_attention(name, CUDA, dtype=torch.float16) == backend.Choice(
+        name, "asked for by name"
+    )
+    flash((9, 0))
     with pytest.raises(BackendError) as caught:
-        choose_attention(name, CPU)
+        choose_attention(name, CPU, dtype=torch.float32)
     assert caught.value.code == "attention_unavailable"
-    caught.match(f"attn_impl='{name}' cannot run here: this release ships sdpa and eager only")
-    caught.match(f"the package {package} is not installed")
-    caught.match(f"needs a CUDA device, {wanted}, and the device is cpu")
+    caught.match(f"attn_impl='{name}' cannot run here: it needs a CUDA device")
+    caught.match("the device is cpu")
+    caught.match("not float32")
+    caught.match(f"the package {FLASH_PACKAGES[name].distribution} is not installed")
     caught.match("Use attn_impl='auto', 'sdpa' or 'eager'")
-
-
-@pytest.mark.parametrize(
-    ("name", "found", "too_old_or_new"),
-    [
-        ("fa4", (9, 0), True),
-        ("fa4", (10, 0), False),
-        ("fa4", (12, 0), True),
-        ("fa2", (7, 5), True),
-        ("fa2", (8, 0), False),
-        ("fa2", (9, 0), False),
-    ],
-)
-def test_flash_attention_on_a_gpu_names_the_capability_only_where_it_is_at_fault(
-    name: str, found: tuple[int, int], too_old_or_new: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    installed(monkeypatch, "flash_attn", "flash_attn.cute")
-    capability(monkeypatch, major=found[0], minor=found[1])
-    with pytest.raises(BackendError) as caught:
-        choose_attention(name, CUDA)
-    assert "not installed" not in str(caught.value)
-    assert ("this device is sm_" in str(caught.value)) == too_old_or_new
-
-
-def test_flash_attention_2_is_not_taken_for_4(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed(monkeypatch, "flash_attn")
-    capability(monkeypatch, major=10, minor=0)
-    with pytest.raises(BackendError, match="flash-attn-4 is not installed"):
-        choose_attention("fa4", CUDA)

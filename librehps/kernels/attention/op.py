@@ -9,12 +9,21 @@ from librehps.kernels.arguments import (
     check_same_device,
     check_shape,
 )
+from librehps.kernels.attention.flash_attention_2 import attention_flash_2
+from librehps.kernels.attention.flash_attention_4 import attention_flash_4
 from librehps.kernels.attention.reference import attention_reference
 from librehps.kernels.attention.torch_sdpa import attention_sdpa
-from librehps.kernels.backend import choose_attention
+from librehps.kernels.backend import choose_attention, warn_of_fallback
 from librehps.typing import Float, Int, Tensor
 
 __all__ = ["attention", "check_arguments"]
+
+_IMPLEMENTATIONS = {
+    "eager": attention_reference,
+    "sdpa": attention_sdpa,
+    "fa2": attention_flash_2,
+    "fa4": attention_flash_4,
+}
 
 
 def attention(
@@ -34,6 +43,8 @@ def attention(
     last query of a sequence sees its last key, so a sequence may have more keys than queries (a
     cached prefix). The softmax computes in float32 (float64 if an argument is float64).
     The result for a sequence does not depend on the other sequences, bit for bit on the CPU.
+    ``librehps doctor`` says what ``"auto"`` takes and why; where a package is missing that would be
+    faster, a warning says so once.
 
     Args:
         q: Queries of all sequences, packed.
@@ -53,10 +64,9 @@ def attention(
         BackendError: ``impl`` is not available here.
     """
     check_arguments(q, k, v, cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k, causal=causal)
-    run = (
-        attention_reference if choose_attention(impl, q.device).name == "eager" else attention_sdpa
-    )
-    return run(
+    choice = choose_attention(impl, q.device, dtype=q.dtype, widths=(k.shape[-1], v.shape[-1]))
+    warn_of_fallback(choice)
+    return _IMPLEMENTATIONS[choice.name](
         q, k, v, cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k, causal=causal, scale=scale
     )
 

@@ -174,3 +174,21 @@ def test_each_run_of_a_length_is_one_call_of_the_fused_kernel(
         (4, 2, 3, 16),
         (2, 2, 3, 16),
     ]
+
+
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "full"])
+def test_no_mask_over_the_pack_is_ever_made(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    fused, masks = F.scaled_dot_product_attention, list[Tensor | None]()
+
+    def record(*args: Any, attn_mask: Tensor | None, **kwargs: Any) -> Tensor:
+        masks.append(attn_mask)
+        return fused(*args, attn_mask=attn_mask, **kwargs)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", record)
+    inputs = arguments(heads=4, groups=2, key_width=16, value_width=16, dtype=torch.float32)
+    attention_sdpa(
+        *inputs, cu_seqlens_q=bounds(QUERIES), cu_seqlens_k=bounds(KEYS), causal=causal, scale=0.3
+    )
+    # Only a sequence with keys from before, and more than one query, needs a mask, of its own size.
+    made = [(5, 9), (2, 7)] if causal else []
+    assert [tuple(mask.shape) for mask in masks if mask is not None] == made
