@@ -9,7 +9,12 @@ from typing import Literal, TypeVar, overload
 
 import torch
 
-from librehps.calibration import Calibrator, preference_probability
+from librehps.calibration import (
+    Calibration,
+    Calibrator,
+    default_calibration,
+    preference_probability,
+)
 from librehps.device import choose_device, choose_dtype
 from librehps.errors import ConfigError, InputError
 from librehps.heads import HeadOutput
@@ -39,14 +44,22 @@ class LibreHPS:
         processor: What turns an image and a prompt into the model's input.
         deterministic: Compute every image by itself: a score is then the same to the last bit
             whatever else is scored with it. Otherwise it is the same within a stated tolerance.
+        calibration: What ``compare_images`` takes for a calibrator where it is given none, on the
+            axis that it is for.
     """
 
     def __init__(
-        self, model: PreferenceModel, processor: Processor, *, deterministic: bool = False
+        self,
+        model: PreferenceModel,
+        processor: Processor,
+        *,
+        deterministic: bool = False,
+        calibration: Calibration | None = None,
     ) -> None:
         self.model = model.eval()
         self.processor = processor
         self.deterministic = deterministic
+        self.calibration = calibration
 
     @classmethod
     def from_pretrained(
@@ -62,7 +75,7 @@ class LibreHPS:
         local_files_only: bool = False,
         deterministic: bool = False,
     ) -> LibreHPS:
-        """Load a checkpoint.
+        """Load a checkpoint, with the ``calibration.json`` that lies in its folder if one does.
 
         Args:
             path_or_id: A folder; a Hugging Face id, which is downloaded to the cache; or
@@ -78,7 +91,8 @@ class LibreHPS:
 
         Raises:
             CheckpointError: The checkpoint is missing, damaged or not understood.
-            ConfigError: A name that means nothing.
+            ConfigError: A name that means nothing, or a calibration of another model (code
+                ``calibration_other_model``).
             BackendError: A device or an implementation that is not available here.
         """
         folder = find_checkpoint(path_or_id, revision=revision, local_files_only=local_files_only)
@@ -89,6 +103,7 @@ class LibreHPS:
         choose_kernels(kernel_impl, place)
         if backbone == "native":
             warn_of_fallback(choice)
+        calibration = default_calibration(folder)
         model = PreferenceModel.from_pretrained(
             folder,
             device=place,
@@ -97,7 +112,8 @@ class LibreHPS:
             kernel_impl=kernel_impl,
             backbone=backbone,
         )
-        return cls(model, load_processor(folder), deterministic=deterministic)
+        processor = load_processor(folder)
+        return cls(model, processor, deterministic=deterministic, calibration=calibration)
 
     @property
     def trained(self) -> bool:
@@ -198,8 +214,10 @@ class LibreHPS:
             image_a: One image.
             image_b: The other.
             prompt: What both should show.
-            calibrator: Turns two scores into a probability. Without one it is the probability that
-                the difference of two normal variables with these means and sigmas is positive.
+            calibrator: Turns two scores into a probability; the checkpoint's own ``calibration`` if
+                it has one for the axis. Without any it is the probability that the difference of
+                two normal variables with these means and sigmas is positive: ask for that with
+                ``GaussianDifference()``.
             axis: The axis that decides.
 
         Raises:
@@ -207,6 +225,10 @@ class LibreHPS:
             ConfigError: The checkpoint does not score that axis (code ``axis_missing``).
         """
         self.check_axis(axis)
+        if calibrator is None and self.calibration is not None:
+            # Older files do not name the axis; they are for the only one that there was.
+            fits = (self.calibration.axis or "overall") == axis
+            calibrator = self.calibration if fits else None
         images = {"image_a": image_a, "image_b": image_b}
         score_a, score_b = self._score_all(
             [Pair(image, prompt, name, "prompt") for name, image in images.items()], alone=True

@@ -40,7 +40,7 @@ def implementation(name: str, dtype: torch.dtype) -> Callable[..., Tensor]:
 def tensors(heads: int, groups: int, width: int, dtype: torch.dtype) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
     tokens = sum(LENGTHS)
-    shapes = {name: (tokens, groups, width) for name in "qkv"} | {"q": (tokens, heads, width)}
+    shapes = dict.fromkeys("qkv", (tokens, groups, width)) | {"q": (tokens, heads, width)}
     return {
         name: torch.randn(shape, generator=generator).to("cuda", dtype)
         for name, shape in shapes.items()
