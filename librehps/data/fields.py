@@ -28,7 +28,7 @@ def text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
         raise bad_field(f"{name} is {value!r:.100}, not a text")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):
+    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise bad_field(f"{name} holds half of a surrogate pair, which is no text")
     return value
 

@@ -155,7 +155,7 @@ class Rating:
 def _check_prompt(prompt: str, key: str) -> None:
     if not prompt.strip():
         raise InputError("the prompt is empty", code="record_prompt", item=key or None)
-    if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+    if not prompt.isascii() and any("\ud800" <= letter <= "\udfff" for letter in prompt):
         raise InputError(
             "the prompt holds half of a surrogate pair, which is no text",
             code="record_prompt",

@@ -17,6 +17,8 @@ _FEW, _MANY = 8, 1024
 # What the footer may make the reader take, in bytes and in entries, before any row is read.
 _MAX_FOOTER = 100_000_000
 _MAX_ENTRIES = 1_000_000
+#: Bytes of a row group. Of one with images a good part may have to be decoded at once.
+MAX_GROUP = 2**31
 
 
 def parquet_rows(
@@ -24,8 +26,8 @@ def parquet_rows(
 ) -> Iterator[Row]:
     """Go through a parquet file with the columns that are asked for; others are not read.
 
-    Checksums of pages are compared where the file has them. A row group that is damaged costs its
-    rows that were not read yet, each of which is a row with a fault.
+    Checksums of pages are compared where the file has them. A row group that is damaged or larger
+    than 2 GiB costs its rows that were not read yet; one row with a fault stands for all of them.
 
     Args:
         file: The file.
@@ -67,25 +69,34 @@ def parquet_rows(
         binary = any("binary" in str(schema.field(name).type) for name in columns)
         index = 0
         for group in range(table.num_row_groups):
-            end = index + table.metadata.row_group(group).num_rows
-            batches = table.iter_batches(
-                batch_size=_FEW if binary else _MANY,
-                row_groups=[group],
-                columns=columns,
-                use_threads=False,
-            )
+            end = index + max(0, table.metadata.row_group(group).num_rows)
             try:
-                for batch in batches:
+                for batch in _batches(table, group, columns, _FEW if binary else _MANY):
                     yield from _rows(batch, file.name, index)
                     index += batch.num_rows
-            except (arrow.ArrowException, OSError) as error:
+            except (arrow.ArrowException, OSError, InputError) as error:
+                code = error.code if isinstance(error, InputError) else "data_syntax"
                 fault = InputError(
-                    f"is in row group {group}, which cannot be read ({_reason(error)})",
-                    code="data_syntax",
+                    f"row group {group}, rows {index} to {end - 1}, cannot be read: "
+                    f"{_reason(error)}",
+                    code=code,
                 )
-                for damaged in range(index, end):
-                    yield Row(file.name, damaged, fault=fault)
+                # One for all: a damaged footer may announce any number of rows.
+                yield Row(file.name, index, fault=fault, span=max(1, end - index))
             index = end
+
+
+def _batches(table: Any, group: int, columns: list[str], size: int) -> Iterator[Any]:
+    taken = table.metadata.row_group(group).total_byte_size
+    if taken > MAX_GROUP:
+        raise InputError(
+            f"it has {taken:,} bytes, and at most {MAX_GROUP:,} are read; write the file with "
+            "smaller row groups",
+            code="data_too_long",
+        )
+    yield from table.iter_batches(
+        batch_size=size, row_groups=[group], columns=columns, use_threads=False
+    )
 
 
 def _columns(

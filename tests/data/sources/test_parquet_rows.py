@@ -8,6 +8,7 @@ import pyarrow as arrow
 import pytest
 from pyarrow import parquet
 
+from librehps.data.sources import parquet_rows as module
 from librehps.data.sources.parquet_rows import parquet_rows
 from librehps.errors import ConfigError, InputError
 
@@ -72,9 +73,20 @@ def test_a_damaged_row_group_costs_its_rows(tmp_path: Path) -> None:
     assert data.count(b"00015") == 1
     path.write_bytes(data.replace(b"00015", b"0x015"))
     rows = list(parquet_rows(path, needed=("n",)))
-    assert [row.index for row in rows] == list(range(30))
-    assert [row.index for row in rows if row.fault is not None] == list(range(10, 20))
-    assert all("row group 1" in row.fault.message for row in rows[10:20] if row.fault)
+    assert [row.index for row in rows] == [*range(11), *range(20, 30)]
+    (bad,) = [row for row in rows if row.fault is not None]
+    assert (bad.index, bad.span) == (10, 10)
+    assert bad.fault is not None
+    assert "row group 1, rows 10 to 19" in bad.fault.message
+
+
+def test_a_row_group_that_is_too_large_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path, {"n": ["x", 500 * "y", "z"]}, row_group_size=1)
+    monkeypatch.setattr(module, "MAX_GROUP", 400)
+    rows = list(parquet_rows(path, needed=("n",)))
+    assert [row.fault and row.fault.code for row in rows] == [None, "data_too_long", None]
 
 
 def test_text_that_is_not_utf8_costs_its_row(tmp_path: Path) -> None:
