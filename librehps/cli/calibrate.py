@@ -45,7 +45,7 @@ def calibrate(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="FILE|DIR", show_default=False, help="calibration.json, or a folder for it."
+            metavar="FILE|DIR", show_default=False, help="A .json file, or the folder for one."
         ),
     ],
     kind: Annotated[
@@ -108,6 +108,8 @@ def calibrate(
         )
     found = fit_and_measure(pairs, kind=kind, axis=axis, ties=cast("TieRule", ties), model=model)
     try:
+        if out.suffix != ".json":
+            out.mkdir(parents=True, exist_ok=True)
         file = save_calibration(found.calibration, out)
         picture = plot or file.with_suffix(".png")
         first = next(iter(found.measures.values()))
@@ -136,7 +138,7 @@ def calibrate(
         raise typer.Exit(1)
 
 
-COLUMNS = ("benchmark", "judged on", "pairs", "", "ECE", "Brier", "nats per pair")
+COLUMNS = ("benchmark", "judged on", "pairs", "", "ECE of the winner", "Brier", "nats per pair")
 
 
 def _of_evaluation(folder: Path) -> tuple[dict[str, list[ScoredPair]], str | None]:

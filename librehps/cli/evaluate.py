@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 from librehps.cli import options
 from librehps.cli.output import note, write_json, write_table
-from librehps.errors import InputError
+from librehps.errors import BackendError, InputError
 
 if TYPE_CHECKING:
     from librehps.calibration import Interval
@@ -80,6 +81,10 @@ def evaluate(
         raise typer.BadParameter(
             f"there are {len(suite)} --suite and {len(data)} --data; give one for each"
         )
+    if find_spec("scipy") is None:
+        raise BackendError(
+            'evaluation needs scipy: pip install "librehps[evaluate]"', code="scipy_missing"
+        )
     from librehps.cli.loading import load_scorer
     from librehps.evaluate.run import BAD_ITEMS, BAD_ROWS, ModelCard, SuiteRequest, identify
     from librehps.evaluate.run import evaluate as run
@@ -136,10 +141,10 @@ COLUMNS = (
     "accuracy",
     "95% interval",
     "tie rule",
-    "ECE",
-    "calibrated",
+    "ECE of the winner",
+    "calibrated ECE",
     "Brier",
-    "calibrated",
+    "calibrated Brier",
 )
 
 

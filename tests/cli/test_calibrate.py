@@ -70,12 +70,12 @@ def evaluation(folder: Path, *, model: object, slope: float = 1.0, count: int = 
 
 
 def test_a_file_of_pairs_becomes_a_calibration(place: Path, tmp_path: Path) -> None:
-    arguments = ("--data", place / "pairs.json", "--out", tmp_path, "--kind", "temperature")
+    arguments = ("--data", place / "pairs.json", "--out", tmp_path / "new", "--kind", "temperature")
     result = run("calibrate", place, *arguments, "--cache", tmp_path / "cache")
     assert result.exit_code == 0, result.stderr
-    found = load_calibration(tmp_path, model=fingerprint(place / "model"), axis="overall")
+    found = load_calibration(tmp_path / "new", model=fingerprint(place / "model"), axis="overall")
     assert (found.kind, found.fits["<global>"].num_pairs) == ("temperature", 105)
-    assert (tmp_path / "calibration.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "new" / "calibration.png").read_bytes().startswith(b"\x89PNG")
     head, row, _ = [line.split("\t") for line in result.stdout.splitlines()]
     assert head[:3] == ["benchmark", "judged on", "pairs"]
     assert row[1:3] == ["folds", "105"]
