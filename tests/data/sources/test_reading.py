@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as arrow
 import pytest
+from pyarrow import parquet
 
+from librehps.data.loader import PairLoader
 from librehps.data.records import Comparison, Ranking, Rating
 from librehps.data.sources import report as report_module
 from librehps.data.sources.columns import Columns
@@ -17,6 +20,7 @@ from librehps.data.sources.images import ImageFiles
 from librehps.data.sources.protocol import Dropped, Record, Row
 from librehps.data.sources.reading import Reading, read
 from librehps.errors import ConfigError, InputError
+from librehps.testing.tiny import tiny_processor
 
 ROW = {"prompt": "a cat", "path1": "1.jpg", "path2": "2.jpg", "choice_dist": [3, 1]}
 BAD = ROW | {"choice_dist": [-1, 2]}
@@ -180,6 +184,20 @@ def test_a_share_must_be_a_number(tmp_path: Path, share: float) -> None:
     with pytest.raises(ConfigError) as caught:
         read("hpdv3", save(tmp_path), max_bad_share=share)
     assert caught.value.code == "data_value"
+
+
+def test_images_inside_a_file_go_through_the_loader(
+    tmp_path: Path, picture: Callable[..., bytes]
+) -> None:
+    rows = [
+        {"prompt": "p", "image_a": picture(n), "image_b": picture(n + 1), "target": 1.0}
+        for n in range(3)
+    ]
+    parquet.write_table(arrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    reading = read("parquet", tmp_path / "a.parquet", image_cache=tmp_path / "cache")
+    pairs = [one for one in reading if isinstance(one, Comparison)]
+    (batch,) = PairLoader(pairs, tiny_processor(), batch_pairs=3).batches()
+    assert sorted(batch.keys) == ["a.parquet#0", "a.parquet#1", "a.parquet#2"]
 
 
 def test_memory_does_not_grow_with_the_file(
