@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from librehps import __version__
-from librehps.cli import calibrate, compare, doctor, evaluate, init, rank, score, synth, train
+from librehps.cli import bench, calibrate, compare, doctor, evaluate, init, rank, score, synth, train
 from librehps.cli.options import examples
 from librehps.cli.output import note_error, write_line
 from librehps.errors import InputError, LibreHPSError
@@ -61,6 +61,7 @@ app.command("synth", epilog=synth.EPILOG)(synth.synth)
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("evaluate", epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("calibrate", epilog=calibrate.EPILOG)(calibrate.calibrate)
+app.add_typer(bench.bench, name="bench")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 
 
