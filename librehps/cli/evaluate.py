@@ -63,6 +63,9 @@ def evaluate(
         float,
         typer.Option(min=0.0, max=1.0, help="Share of pictures without a score to put up with."),
     ] = 0.01,
+    html: Annotated[
+        bool, typer.Option("--html/--no-html", help="Write report.html, with the worst errors.")
+    ] = True,
     chosen: options.ModelOptions,
     batch_tokens: options.BatchTokensOption = 8192,
     as_json: options.JsonOption = False,
@@ -72,7 +75,8 @@ def evaluate(
     Prints, for each suite and axis, the accuracy under the tie rule that stands beside it with its
     95% interval over prompts, the calibration error and the Brier score before and after Platt
     scaling, which is fitted on a tenth of the pairs and judged on the others, and the means over
-    all suites. The folder gets report.json, and pairs.jsonl with every score.
+    all suites. The folder gets report.json, report.html with charts and the worst errors, and
+    pairs.jsonl with every score.
 
     Scores are kept: a second run takes seconds, and one that was stopped goes on. A picture that
     cannot be scored is listed in bad-items.jsonl, its pairs are left out, and the exit status is 1.
@@ -112,6 +116,7 @@ def evaluate(
             limit=limit,
             max_bad_share=max_bad_share,
             max_batch_tokens=batch_tokens,
+            page=html,
             progress=sys.stderr.isatty(),
         )
     except OSError as error:

@@ -3,6 +3,7 @@
 ::
 
     <out>/report.json        the numbers
+    <out>/report.html        the same on a page, with charts and the worst errors; if it is wanted
     <out>/pairs.jsonl        a line for each pair: scores, votes, and which part it is in
     <out>/bad-items.jsonl    pictures without a score, and why; only where there are any
     <out>/bad-rows.jsonl     rows that could not be read
@@ -22,6 +23,7 @@ from typing import Any
 import librehps
 from librehps.calibration import fingerprint
 from librehps.errors import ConfigError
+from librehps.evaluate.html_report import ReportedSuite, load_template, render_report
 from librehps.evaluate.identity import ScorerIdentity
 from librehps.evaluate.report import (
     Aggregate,
@@ -44,6 +46,7 @@ __all__ = ["Evaluation", "ModelCard", "SuiteRequest", "evaluate", "identify", "s
 
 FORMAT_VERSION = 1
 REPORT = "report.json"
+PAGE = "report.html"
 BAD_ITEMS = "bad-items.jsonl"
 BAD_ROWS = "bad-rows.jsonl"
 SCORES = "scores"
@@ -144,6 +147,7 @@ def evaluate(
     limit: int | None = None,
     max_bad_share: float = 0.01,
     max_batch_tokens: int = 8192,
+    page: bool = True,
     progress: bool = False,
 ) -> Evaluation:
     """Run benchmarks and write what is found; a run that was stopped goes on where it was.
@@ -158,9 +162,11 @@ def evaluate(
         limit: Most pairs of each benchmark, spread evenly over its file.
         max_bad_share: The largest share of pictures without a score that is put up with.
         max_batch_tokens: Most tokens computed at a time.
+        page: Write ``report.html``, too; without it, one of an earlier run is taken away.
         progress: Show a bar on stderr.
 
     Raises:
+        BackendError: A page is wanted and jinja2 is not installed (code ``jinja2_missing``).
         ConfigError: No benchmark, or one twice (code ``evaluation_suites``); a name that means
             nothing.
         InputError: Data that cannot be read, more bad pictures than allowed (code
@@ -168,6 +174,8 @@ def evaluate(
     """
     if not 0.0 <= max_bad_share <= 1.0:
         raise ConfigError(f"max_bad_share is {max_bad_share}; 0 to 1", code="evaluation_value")
+    # Asked first: hours of scoring may follow.
+    template = load_template() if page else None
     rules: dict[str, TieRule] = {}
     data: dict[str, SuiteData] = {}
     for request in requests:
@@ -228,6 +236,12 @@ def evaluate(
         "num_bad_items": len(bad),
         "aggregate": None if aggregate is None else aggregate.to_dict(),
     }
+    if template is None:
+        (out / PAGE).unlink(missing_ok=True)
+    else:
+        shown = [ReportedSuite(one, pairs[one.name], data[one.name].images) for one in suites]
+        text = render_report(template, document=report, suites=shown, aggregate=aggregate)
+        write_lines(out / PAGE, [text])
     write_lines(out / REPORT, [json.dumps(report, indent=2, allow_nan=False) + "\n"])
     return Evaluation(
         suites, aggregate, [p for s in pairs.values() for p in s], bad, len(rows), report

@@ -47,6 +47,11 @@ def test_a_table_with_the_rule_beside_every_number(place: Path, tmp_path: Path) 
     assert document["folder"] == str(tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report == {key: value for key, value in document.items() if key != "folder"}
+    page = tmp_path / "out" / "report.html"
+    assert report["model"]["fingerprint"] in page.read_text()
+    assert "data:image/jpeg;base64," in page.read_text()
+    assert run(place, *arguments, "--no-html").exit_code == 0
+    assert not page.exists()
 
 
 def test_several_suites_have_a_mean(place: Path, tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def run(data: Path, out: Path, scorer: Stub | None = None, **options: Any) -> Ev
 
 def without_time(path: Path) -> str:
     lines = path.read_text().splitlines(keepends=True)
+    # Once in either kind of report: a key of the one, a name of an element in the other.
     assert sum('"created"' in line for line in lines) == 1
     return "".join(line for line in lines if '"created"' not in line)
 
@@ -92,6 +93,7 @@ def test_the_folder_has_every_number_and_what_it_is_made_of(tmp_path: Path) -> N
     found = run(data, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "pairs.jsonl",
+        "report.html",
         "report.json",
         "scores",
     ]
@@ -150,12 +152,26 @@ def test_a_kill_changes_no_byte_of_the_report(tmp_path: Path) -> None:
     stub = Stub()
     run(data, out, stub)
     assert 0 < stub.scored < 2 * COUNT
-    for name in ("report.json", "pairs.jsonl"):
+    for name in ("report.json", "report.html", "pairs.jsonl"):
         whole, killed = tmp_path / "whole" / name, out / name
-        if name == "report.json":
+        if name.startswith("report"):
             assert without_time(killed) == without_time(whole)
         else:
             assert killed.read_bytes() == whole.read_bytes()
+
+
+def test_a_page_is_written_only_if_it_is_wanted(tmp_path: Path) -> None:
+    data, page = write_data(tmp_path / "data"), tmp_path / "out" / "report.html"
+    run(data, tmp_path / "out")
+    # The files hold no pictures here, which the page says in their places.
+    assert "no picture: not an image that is read here" in page.read_text()
+    first = (tmp_path / "out" / "report.json").read_text()
+    run(data, tmp_path / "out", page=False)
+    assert not page.exists()
+    assert (
+        json.loads(first)["suites"]
+        == json.loads((tmp_path / "out" / "report.json").read_text())["suites"]
+    )
 
 
 def test_bad_pictures_are_counted_and_listed(tmp_path: Path) -> None:
