@@ -56,10 +56,11 @@ format: $(VENV)/.installed-dev  ## rewrite the code in the house format
 docs: $(VENV)/.installed-dev  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: $(VENV)/.installed-test  ## time the CPU kernels against transformers
+bench: $(VENV)/.installed-test  ## time every op, and the delta rule against transformers
+	$(BIN)/librehps bench ops
 	$(BIN)/python -m benchmarks.ops.gated_delta_rule
 
-gpu:  ## on a CUDA machine with torch: the GPU tests, then the benchmarks, into benchmarks/results/
+gpu:  ## on a CUDA machine with torch: the GPU tests, then the benchmarks; DEVICE=cpu rehearses
 	PYTHON="$(PYTHON)" bash scripts/gpu_lane.sh
 
 clean:  ## remove what the targets above made

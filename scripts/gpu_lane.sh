@@ -3,18 +3,61 @@
 # Runs on a bare CUDA machine with torch, triton, pytest and pytest-timeout, and with what librehps
 # imports; installs nothing and needs no network.
 # Results go to $OUT where it is set, else to benchmarks/results/.
+# DEVICE=cpu rehearses the lane without a GPU: the same steps, small shapes, results thrown away.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
-RESULTS=${OUT:-benchmarks/results}
-export JAXTYPING_DISABLE=1 PYTHONUNBUFFERED=1
+DEVICE=${DEVICE:-cuda}
+export JAXTYPING_DISABLE=1 PYTHONUNBUFFERED=1 GPU_LANE_DEVICE=$DEVICE
+
+step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
+has() { "$PYTHON" -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$1') is None)"; }
+
+case $DEVICE in
+cuda)
+  RESULTS=${OUT:-benchmarks/results}
+  "$PYTHON" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' ||
+    { echo "make gpu: torch sees no CUDA device here; DEVICE=cpu rehearses" >&2; exit 2; }
+  NAME=ops-$("$PYTHON" -c 'import re, torch; print(re.sub(r"\W+", "-", torch.cuda.get_device_name(0)).strip("-").lower())')
+  TESTS=(tests/gpu)
+  BENCH=(--preset 4b --tokens 300,2048,8192,32768)
+  ;;
+cpu)
+  RESULTS=$(mktemp -d)
+  trap 'rm -rf "$RESULTS"' EXIT
+  NAME=ops-rehearsal
+  TESTS=(tests/gpu/test_ops.py)
+  BENCH=(--preset nano --tokens 40 --seconds 0.001)
+  ;;
+*)
+  echo "make gpu: DEVICE is $DEVICE; expected cuda or cpu" >&2
+  exit 2
+  ;;
+esac
 mkdir -p "$RESULTS"
 
-"$PYTHON" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' ||
-  { echo "make gpu: torch sees no CUDA device here" >&2; exit 2; }
-"$PYTHON" -c 'import torch; p = torch.cuda.get_device_properties(0); print(torch.__version__, p.name, f"sm_{p.major}{p.minor}")'
+step "what is here"
+"$PYTHON" -m librehps --version
+"$PYTHON" -c 'import torch; print("torch", torch.__version__, *(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))'
 
-"$PYTHON" -m pytest tests/gpu -m gpu -q
-# Where torch sees a GPU these run compiled, in bfloat16 too, and not in triton's interpreter.
-"$PYTHON" -m pytest tests/kernels/test_triton_rows.py tests/kernels/*/test_triton_*.py -q
-"$PYTHON" -m benchmarks.ops.gated_delta_rule --device cuda --out "$RESULTS/gated-delta-rule-cuda.json"
+step "every op against float64, in poisoned memory, and twice"
+timeout 200 "$PYTHON" -m pytest "${TESTS[@]}" -m gpu -q
+
+if [ "$DEVICE" = cuda ]; then
+  step "the kernels' own tests, compiled"
+  # Where torch sees a GPU these run compiled, in bfloat16 too, and not in triton's interpreter.
+  timeout 150 "$PYTHON" -m pytest tests/kernels/test_triton_rows.py tests/kernels/*/test_triton_*.py -q
+fi
+
+step "time, memory and distance to the roof"
+PLOT=()
+if has matplotlib; then PLOT=(--plot "$RESULTS/$NAME.png"); fi
+timeout 180 "$PYTHON" -m librehps bench ops --device "$DEVICE" "${BENCH[@]}" \
+  --out "$RESULTS/$NAME.json" "${PLOT[@]}"
+
+if [ "$DEVICE" = cuda ] && has transformers; then
+  step "the delta rule against transformers"
+  timeout 60 "$PYTHON" -m benchmarks.ops.gated_delta_rule --device cuda --out "$RESULTS/gated-delta-rule-cuda.json"
+fi
+
+step "done; results in $RESULTS"

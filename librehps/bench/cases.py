@@ -35,6 +35,7 @@ __all__ = ["OPS", "Case", "Op", "Shape"]
 
 _ATTENTION = ("sdpa", "fa2", "fa4", "eager")
 _KERNELS = ("torch", "triton")
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class Shape:
     Args:
         preset: A size of the model, whose widths the op gets.
         lengths: Of the packed sequences.
-        dtype: Of the tensors; decays, steps and the tower's angles stay float32, as in the model.
+        dtype: Of the tensors; decays and rates stay float32, as in the model.
+        device: Where the numbers are drawn: other numbers on another one.
     """
 
     preset: str
     lengths: tuple[int, ...]
     dtype: torch.dtype
+    device: torch.device = _CPU
 
     @property
     def tokens(self) -> int:
@@ -57,13 +60,14 @@ class Shape:
         return sum(self.lengths)
 
     def random(self, *sizes: int, seed: int) -> Tensor:
-        """Return normal random numbers of the shape's dtype, on the CPU."""
-        generator = torch.Generator().manual_seed(seed)
-        return torch.randn(sizes, generator=generator).to(self.dtype)
+        """Return normal random numbers of the shape's dtype."""
+        generator = torch.Generator(self.device).manual_seed(seed)
+        return torch.randn(sizes, generator=generator, device=self.device).to(self.dtype)
 
     def bounds(self) -> Tensor:
         """Return where the sequences begin and end, int32."""
-        return F.pad(torch.tensor(self.lengths).cumsum(0), (1, 0)).to(torch.int32)
+        bounds = F.pad(torch.tensor(self.lengths).cumsum(0), (1, 0))
+        return bounds.to(self.device, torch.int32)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Case:
     """An op's arguments at one shape.
 
     Args:
-        tensors: By the names of the op's arguments, on the CPU.
+        tensors: By the names of the op's arguments, on the shape's device.
         options: The others.
         operations: See `librehps.bench.counts`.
         fixed: Names of floating tensors without a gradient.

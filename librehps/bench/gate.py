@@ -7,6 +7,7 @@ are then timed, results and gradients.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ import torch
 from librehps.bench.cases import Case, Op, Shape
 from librehps.typing import Tensor
 
-__all__ = ["GATE_LENGTHS", "LIMITS", "gate_error", "leaves_of", "moved"]
+__all__ = ["GATE_LENGTHS", "LIMITS", "gate_error", "leaves_of"]
 
 GATE_LENGTHS = (1, 37, 64, 70)
 LIMITS = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 3e-2}
@@ -36,17 +37,12 @@ def gate_error(
     Returns:
         A relative root mean square; infinity where something is not finite.
     """
-    case = op.make(Shape(shape.preset, GATE_LENGTHS, shape.dtype))
+    case = op.make(replace(shape, lengths=GATE_LENGTHS))
     found = _results(run, case.tensors, case, device, backward=backward, count=None)
     wide = {name: tensor.double() for name, tensor in case.tensors.items()}
     count = len(found) - (len(_leaf_names(case)) if backward else 0)
     wanted = _results(op.reference, wide, case, device, backward=backward, count=count)
     return max(_difference(a, b) for a, b in zip(found, wanted, strict=True))
-
-
-def moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Return the tensors on a device."""
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def leaves_of(case: Case, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -56,6 +52,10 @@ def leaves_of(case: Case, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         name: tensor.detach().requires_grad_() if name in names else tensor
         for name, tensor in tensors.items()
     }
+
+
+def _moved(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def _leaf_names(case: Case) -> list[str]:
@@ -71,11 +71,11 @@ def _results(
     backward: bool,
     count: int | None,
 ) -> list[Tensor]:
-    given = moved(tensors, device)
+    given = _moved(tensors, device)
     if backward:
         given = leaves_of(case, given)
     with torch.set_grad_enabled(backward):
-        made = run(**given, **moved(case.bounds, device), **case.options)
+        made = run(**given, **_moved(case.bounds, device), **case.options)
     outputs = list(made) if isinstance(made, tuple) else [made]
     outputs = outputs[:count]
     if not backward:

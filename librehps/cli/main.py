@@ -13,7 +13,18 @@ import typer
 from typer.core import TyperGroup
 
 from librehps import __version__
-from librehps.cli import bench, calibrate, compare, doctor, evaluate, init, rank, score, synth, train
+from librehps.cli import (
+    bench,
+    calibrate,
+    compare,
+    doctor,
+    evaluate,
+    init,
+    rank,
+    score,
+    synth,
+    train,
+)
 from librehps.cli.options import examples
 from librehps.cli.output import note_error, write_line
 from librehps.errors import InputError, LibreHPSError

@@ -21,7 +21,11 @@ from librehps.testing.agreement import results_and_gradients
 from librehps.testing.tiny import make_tiny_checkpoint
 from librehps.testing.tolerances import relative_rms
 
-pytestmark = pytest.mark.gpu
+# Without the flash attention packages auto says so, which is no fault here.
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.filterwarnings("ignore:attn_impl='auto' runs:UserWarning"),
+]
 
 LENGTHS = [1, 2, 63, 64, 65, 127]
 TOTAL = sum(LENGTHS)
