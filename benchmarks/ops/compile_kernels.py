@@ -6,7 +6,8 @@ Every op with a triton kernel is called, forward and backward, with tensors that
 memory, at the widths of each published size; what it would launch is caught and compiled instead,
 for sm_90 (H100, H200) and sm_100 (B200). So what is compiled is what is shipped, and nothing is
 written down twice. The exit status is 1 where a gate is red: no spilled registers, no more shared
-memory than a block can have, no body that is only a trap.
+memory or tensor memory than a block can have, no body that is only a trap, tensor cores where a
+product is meant for them.
 
 This says that the kernels compile and fit. It says nothing about speed or, on a GPU, correctness.
 """
@@ -38,6 +39,7 @@ from triton.runtime.jit import JITFunction
 
 from benchmarks.model.full_size import commit, describe_machine
 from librehps.kernels.causal_conv1d.triton_causal_conv1d import causal_conv1d_triton
+from librehps.kernels.gated_delta_rule.triton_gated_delta_rule import gated_delta_rule_triton
 from librehps.kernels.gated_rms_norm.triton_gated_rms_norm import gated_rms_norm_triton
 from librehps.kernels.rms_norm.triton_rms_norm import rms_norm_triton
 from librehps.kernels.rotary.triton_rotary import rotary_triton
@@ -49,6 +51,11 @@ TOKENS = 8192
 SEQUENCES = 8
 MAX_SHARED = 232_448
 """Bytes of shared memory that one block can have on sm_90 and sm_100."""
+MAX_TENSOR_COLUMNS = 512
+"""Columns of tensor memory that one block can have on sm_100."""
+
+TENSOR_CORE = re.compile(r"(H|I|HG|IG|QG|UTC\w*)MMA")
+"""Machine instructions that multiply matrices."""
 
 POINTERS = {
     torch.bfloat16: "*bf16",
@@ -134,8 +141,12 @@ class Usage:
         spilled_bytes: Registers that were moved to memory, of one thread: the stack and local
             memory that ``cuobjdump`` reports.
         shared_bytes: Shared memory of one block.
+        tensor_columns: Tensor memory of one block; only sm_100 has any.
         instructions: Of machine code, without padding.
         fused: Those of them that round a float32 product and sum once.
+        products: Matrix products in the source that are meant for tensor cores: all but those of
+            float32 matrices that are to be exact.
+        tensor_instructions: Instructions of tensor cores.
         used_by: Ops with dtype and preset that launch it.
     """
 
@@ -147,8 +158,11 @@ class Usage:
     registers: int
     spilled_bytes: int
     shared_bytes: int
+    tensor_columns: int
     instructions: int
     fused: int
+    products: int
+    tensor_instructions: int
     used_by: tuple[str, ...]
 
     def faults(self) -> list[str]:
@@ -158,6 +172,10 @@ class Usage:
             found.append(f"spills {self.spilled_bytes} bytes")
         if self.shared_bytes > MAX_SHARED:
             found.append(f"takes {self.shared_bytes} bytes of shared memory of {MAX_SHARED}")
+        if self.tensor_columns > MAX_TENSOR_COLUMNS:
+            found.append(f"takes {self.tensor_columns} columns of {MAX_TENSOR_COLUMNS}")
+        if self.products and not self.tensor_instructions:
+            found.append(f"has {self.products} matrix products, and none on tensor cores")
         # What does not fit into tensor memory compiles to a kernel that only traps.
         if self.instructions < 16:
             found.append(f"has {self.instructions} instructions only")
@@ -215,6 +233,24 @@ def calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
 
         differentiate(convolve, *given.values())
 
+    def delta_rule(*, with_gradient: bool) -> None:
+        keys = (TOKENS, text.linear_num_key_heads, text.linear_key_head_dim)
+        heads, depth = text.linear_num_value_heads, text.linear_value_head_dim
+        bounds = torch.empty(SEQUENCES + 1, dtype=torch.int32, device="meta")
+        decay = torch.empty(TOKENS, heads, device="meta")
+        state = torch.empty(SEQUENCES, heads, keys[2], depth, device="meta")
+        given = (empty(*keys), empty(*keys), empty(TOKENS, heads, depth), decay)
+        given += (empty(TOKENS, heads), state)
+
+        def remember(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+            *tokens, initial = tensors
+            return gated_delta_rule_triton(*tokens, cu_seqlens=bounds, initial_state=initial)
+
+        if with_gradient:
+            differentiate(remember, *given)
+        else:
+            gated_delta_rule_triton(*given[:5], cu_seqlens=bounds)
+
     def activation() -> None:
         shape = (TOKENS, text.intermediate_size)
         differentiate(swiglu_triton, empty(*shape), empty(*shape))
@@ -235,6 +271,8 @@ def calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
         "gated_rms_norm": gated,
         "causal_conv1d": lambda: convolution(with_state=False),
         "causal_conv1d with bias and state": lambda: convolution(with_state=True),
+        "gated_delta_rule": lambda: delta_rule(with_gradient=False),
+        "gated_delta_rule with gradients": lambda: delta_rule(with_gradient=True),
         "swiglu": activation,
         "rotary of queries": lambda: turn(*text_head, angles=dtype),
         "rotary of keys": lambda: turn(text.num_key_value_heads, *text_head[1:], angles=dtype),
@@ -267,6 +305,12 @@ def tool(name: str, *arguments: str) -> str:
     ).stdout
 
 
+def meant_for_tensor_cores(ttir: str) -> int:
+    """Count the matrix products of a kernel, except exact ones of float32 matrices."""
+    lines = [line for line in ttir.splitlines() if re.search(r"= tt\.dot\b", line)]
+    return sum("inputPrecision = " in line or "xf32> * tensor" not in line for line in lines)
+
+
 def measure(launch: Launch, capability: int, used_by: list[str]) -> Usage:
     """Compile and count."""
     compiled = launch.compile(capability)
@@ -286,8 +330,11 @@ def measure(launch: Launch, capability: int, used_by: list[str]) -> Usage:
         registers=int(counts["REG"]),
         spilled_bytes=int(counts["STACK"]) + int(counts["LOCAL"]),
         shared_bytes=int(compiled.metadata.shared),
+        tensor_columns=int(compiled.metadata.tmem_size or 0),
         instructions=sum(name != "NOP" for name in instructions),
         fused=sum(name.startswith("FFMA") for name in instructions),
+        products=meant_for_tensor_cores(compiled.asm["ttir"]),
+        tensor_instructions=sum(TENSOR_CORE.match(name) is not None for name in instructions),
         used_by=tuple(used_by),
     )
 
@@ -313,7 +360,8 @@ def main() -> int:
         warps = usage.options["num_warps"]
         print(
             f"{usage.kernel:28} {usage.target:6} {warps:2} warps {usage.registers:3} registers "
-            f"{usage.shared_bytes:6} B shared {usage.spilled_bytes} B spilled  "
+            f"{usage.shared_bytes:6} B shared {usage.spilled_bytes} B spilled "
+            f"{usage.tensor_instructions:3} tensor  "
             f"{usage.used_by[0]}{''.join('; ' + fault for fault in faults)}",
             file=sys.stderr,
         )
@@ -326,7 +374,12 @@ def main() -> int:
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("torch", "triton")},
         "what_this_shows": "The kernels compile and fit. Nothing here has run on a GPU.",
-        "gates": {"spilled_bytes": 0, "shared_bytes": MAX_SHARED, "red": red},
+        "gates": {
+            "spilled_bytes": 0,
+            "shared_bytes": MAX_SHARED,
+            "tensor_columns": MAX_TENSOR_COLUMNS,
+            "red": red,
+        },
     }
     if arguments.out:
         # A line for each kernel.

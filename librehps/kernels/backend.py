@@ -27,8 +27,15 @@ __all__ = [
 
 KernelImpl = Literal["auto", "triton", "torch"]
 # Ops with and without a file `triton_<op>.py`.
-TRITON_OPS = ("causal_conv1d", "gated_rms_norm", "rms_norm", "rotary", "swiglu")
-TORCH_OPS = ("gated_delta_rule", "selective_scan")
+TRITON_OPS = (
+    "causal_conv1d",
+    "gated_delta_rule",
+    "gated_rms_norm",
+    "rms_norm",
+    "rotary",
+    "swiglu",
+)
+TORCH_OPS = ("selective_scan",)
 AttnImpl = Literal["auto", "fa4", "fa2", "sdpa", "eager"]
 
 

@@ -230,6 +230,20 @@ _ENTRIES = (
         "; keys 1% apart, rate 1",
     ),
     Tolerance(
+        name="delta_rule_triton_float32",
+        limit=1e-5,
+        measured=1.0e-6,
+        where="tests/kernels/gated_delta_rule/test_triton_*.py: results and every gradient; keys "
+        "that are not normalised",
+    ),
+    Tolerance(
+        name="delta_rule_triton_float16",
+        limit=5e-3,
+        measured=4.5e-4,
+        where="tests/kernels/gated_delta_rule/test_triton_gated_delta_rule.py: results and every "
+        "gradient; inputs rounded first",
+    ),
+    Tolerance(
         name="selective_scan_float64",
         limit=1e-12,
         measured=2.3e-14,
@@ -249,6 +263,19 @@ _ENTRIES = (
         measured=3.4e-3,
         where="tests/kernels/selective_scan/test_torch_chunked.py: results and every gradient; "
         "inputs rounded first",
+    ),
+    Tolerance(
+        name="selective_scan_triton_float32",
+        limit=5e-6,
+        measured=3.2e-7,
+        where="tests/kernels/selective_scan/test_triton_*.py: results and every gradient",
+    ),
+    Tolerance(
+        name="selective_scan_triton_float16",
+        limit=2e-3,
+        measured=0.0,
+        where="tests/kernels/selective_scan/test_triton_selective_scan.py: results and every "
+        "gradient; inputs rounded first",
     ),
     Tolerance(
         name="selective_scan_transformers_float32",

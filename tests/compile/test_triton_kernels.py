@@ -56,6 +56,11 @@ def test_the_kernels_compile_and_fit(preset: str, tmp_path: Path) -> None:
     assert all(0 < kernel["registers"] <= 255 for kernel in kernels)
     assert all(kernel["shared_bytes"] <= 232_448 for kernel in kernels)
     assert all(kernel["instructions"] > 16 for kernel in kernels)
+    # The products of the delta rule are for tensor cores, except exact ones.
+    rules = [kernel for kernel in kernels if kernel["kernel"].startswith("_gated_delta_rule")]
+    exact = {kernel["pointers"].startswith("fp32") for kernel in rules if not kernel["products"]}
+    assert exact == {True}
+    assert all(kernel["tensor_instructions"] > 0 for kernel in rules if kernel["products"])
     # A product that is not rounded before the sum would not be what the definition of rotary says.
     turns = [kernel for kernel in kernels if kernel["kernel"] == "_rotary_fwd_kernel"]
     assert {kernel["fused"] for kernel in turns} == {0}
@@ -64,14 +69,26 @@ def test_the_kernels_compile_and_fit(preset: str, tmp_path: Path) -> None:
 def test_the_gates_can_be_red(tmp_path: Path) -> None:
     code = """
 from dataclasses import replace
-from benchmarks.ops.compile_kernels import MAX_SHARED, Usage
+from benchmarks.ops.compile_kernels import (
+    MAX_SHARED, MAX_TENSOR_COLUMNS, TENSOR_CORE, Usage, meant_for_tensor_cores
+)
 good = Usage(kernel="k", target="sm_90", pointers="", constants={}, options={}, registers=32,
-             spilled_bytes=0, shared_bytes=MAX_SHARED, instructions=200, fused=0,
-             used_by=())
+             spilled_bytes=0, shared_bytes=MAX_SHARED, tensor_columns=MAX_TENSOR_COLUMNS,
+             instructions=200, fused=0, products=3, tensor_instructions=5, used_by=())
 assert good.faults() == []
 assert "spills 8" in replace(good, spilled_bytes=8).faults()[0]
 assert "shared memory" in replace(good, shared_bytes=MAX_SHARED + 1).faults()[0]
 assert "instructions only" in replace(good, instructions=3).faults()[0]
+assert "513 columns" in replace(good, tensor_columns=513).faults()[0]
+assert "none on tensor cores" in replace(good, tensor_instructions=0).faults()[0]
+assert replace(good, products=0, tensor_instructions=0).faults() == []
+wide, half = "tensor<16x16xf32> * tensor<16x16xf32>", "tensor<16x16xbf16> * tensor<16x16xbf16>"
+lines = [f"%1 = tt.dot %2, %3, %4 : {wide} -> tensor<16x16xf32>",
+         f"%1 = tt.dot %2, %3, %4, inputPrecision = tf32 : {wide} -> tensor<16x16xf32>",
+         f"%1 = tt.dot %2, %3, %4 : {half} -> tensor<16x16xf32>", "%1 = tt.dot_scaled %2"]
+assert meant_for_tensor_cores("\\n".join(lines)) == 2
+assert all(TENSOR_CORE.match(name) for name in ("HMMA", "HGMMA", "UTCHMMA"))
+assert not TENSOR_CORE.match("FFMA")
 """
     done = python("-c", code, cache=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from librehps.errors import ConfigError, InputError
 from librehps.kernels.arguments import (
     check_boundaries,
@@ -13,7 +15,10 @@ from librehps.kernels.backend import choose_kernels
 from librehps.kernels.gated_delta_rule.torch_chunked import gated_delta_rule_torch
 from librehps.typing import Float, Int, Tensor
 
-__all__ = ["check_arguments", "gated_delta_rule"]
+__all__ = ["MAX_WIDTH", "check_arguments", "gated_delta_rule", "unfit"]
+
+MAX_WIDTH = 128
+"""Widest keys of the triton kernels: the memory of a head has a row for each in registers."""
 
 
 def gated_delta_rule(
@@ -40,7 +45,8 @@ def gated_delta_rule(
 
     Value head ``j`` uses key head ``j // (HV / HK)``. Queries are scaled by ``K ** -0.5`` after the
     normalisation. Everything inside is float32, or float64 if an input is float64. Every input
-    has a gradient; a second derivative is not defined.
+    has a gradient; a second derivative is not defined. The triton kernels round the factors of
+    matrix products, the memory among them, to the dtype of ``q``, ``k`` and ``v``.
 
     Args:
         q: Queries of all sequences, packed.
@@ -51,8 +57,9 @@ def gated_delta_rule(
         cu_seqlens: Where sequences begin and end, int32 or int64; no sequence is empty.
         initial_state: The memory before each sequence, zeros without it; float32 or float64.
         normalize_qk: Divide queries and keys by ``sqrt(sum(x²) + 1e-6)`` first.
-        chunk_size: Tokens per chunk of the parallel form: 16, 32, 64 or 128. It changes the
-            speed and the rounding, not the meaning.
+        chunk_size: Tokens per chunk of the parallel form in torch: 16, 32, 64 or 128. It changes
+            the speed and the rounding, not the meaning. The triton kernels have chunks of their
+            own.
         impl: ``"auto"``, ``"triton"`` or ``"torch"``.
 
     Returns:
@@ -78,7 +85,23 @@ def gated_delta_rule(
         initial_state=initial_state,
         chunk_size=chunk_size,
     )
-    choose_kernels(impl, q.device, op="gated_delta_rule")
+    reason = unfit(q, k, v, g=g, beta=beta)
+    choice = choose_kernels(impl, q.device, op="gated_delta_rule", unfit=reason)
+    if choice.name == "triton":
+        from librehps.kernels.gated_delta_rule.triton_gated_delta_rule import (
+            gated_delta_rule_triton,
+        )
+
+        return gated_delta_rule_triton(
+            q,
+            k,
+            v,
+            g,
+            beta,
+            cu_seqlens=cu_seqlens,
+            initial_state=initial_state,
+            normalize_qk=normalize_qk,
+        )
     return gated_delta_rule_torch(
         q,
         k,
@@ -90,6 +113,19 @@ def gated_delta_rule(
         normalize_qk=normalize_qk,
         chunk_size=chunk_size,
     )
+
+
+def unfit(q: Tensor, k: Tensor, v: Tensor, *, g: Tensor, beta: Tensor) -> str | None:
+    """Say why the triton kernels cannot take these arguments, or return ``None``."""
+    dtypes = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in (q, k, v)})
+    if len(dtypes) > 1:
+        return f"it takes q, k and v of one dtype, and these are {', '.join(dtypes)}"
+    if torch.float64 in (q.dtype, g.dtype, beta.dtype):
+        return "it computes in float32, and an argument is float64"
+    width, depth = q.shape[-1], v.shape[-1]
+    if not 0 < width <= MAX_WIDTH or depth == 0:
+        return f"it takes keys of 1 to {MAX_WIDTH} elements, and values of at least one"
+    return None
 
 
 def check_arguments(

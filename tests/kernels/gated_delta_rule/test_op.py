@@ -9,7 +9,7 @@ import torch
 
 from librehps.errors import BackendError, ConfigError, InputError
 from librehps.kernels.gated_delta_rule import gated_delta_rule
-from librehps.kernels.gated_delta_rule.op import check_arguments
+from librehps.kernels.gated_delta_rule.op import MAX_WIDTH, check_arguments, unfit
 from librehps.kernels.gated_delta_rule.reference import gated_delta_rule_reference
 from librehps.testing.tolerances import TOLERANCES, relative_rms
 
@@ -55,11 +55,25 @@ def test_bad_arguments_are_refused(name: str, value: torch.Tensor, code: str) ->
     assert caught.value.code == code
 
 
-def test_odd_chunks_and_kernels_are_refused() -> None:
+def test_odd_chunks_are_refused() -> None:
     with pytest.raises(ConfigError, match="chunk_size is 48"):
         gated_delta_rule(**good(), chunk_size=48)
-    with pytest.raises(BackendError):
-        gated_delta_rule(**good(), impl="triton")
+
+
+def test_what_the_triton_kernels_cannot_take_is_refused_before_a_launch() -> None:
+    wide = {"q": torch.ones(5, 2, MAX_WIDTH + 1), "k": torch.ones(5, 2, MAX_WIDTH + 1)}
+    for given, reason in (
+        ({"q": good()["q"].half()}, "of one dtype, and these are float16, float32"),
+        ({"g": good()["g"].double()}, "computes in float32, and an argument is float64"),
+        (wide, "keys of 1 to 128 elements"),
+        ({"v": torch.ones(5, 4, 0)}, "values of at least one"),
+    ):
+        with pytest.raises(BackendError, match=reason):
+            gated_delta_rule(**good() | given, impl="triton")
+    taken = {
+        name: tensor for name, tensor in good().items() if name in ("q", "k", "v", "g", "beta")
+    }
+    assert unfit(taken.pop("q"), taken.pop("k"), taken.pop("v"), **taken) is None
 
 
 @pytest.mark.parametrize(
