@@ -43,6 +43,7 @@ from librehps.kernels.gated_delta_rule.triton_gated_delta_rule import gated_delt
 from librehps.kernels.gated_rms_norm.triton_gated_rms_norm import gated_rms_norm_triton
 from librehps.kernels.rms_norm.triton_rms_norm import rms_norm_triton
 from librehps.kernels.rotary.triton_rotary import rotary_triton
+from librehps.kernels.selective_scan.triton_selective_scan import selective_scan_triton
 from librehps.kernels.swiglu.triton_swiglu import swiglu_triton
 from librehps.modeling.presets import PRESETS
 
@@ -251,6 +252,22 @@ def calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
         else:
             gated_delta_rule_triton(*given[:5], cu_seqlens=bounds)
 
+    def scan() -> None:
+        # A Mamba-2 layer of this width: what its paper and its published sizes have.
+        heads = 2 * text.hidden_size // 64
+        bounds = torch.empty(SEQUENCES + 1, dtype=torch.int32, device="meta")
+        rates, bias, bypass = (torch.empty(heads, device="meta") for _ in range(3))
+        given = {"x": empty(TOKENS, heads, 64), "dt": empty(TOKENS, heads), "A": rates}
+        given |= {"B": empty(TOKENS, 1, 128), "C": empty(TOKENS, 1, 128), "D": bypass}
+        given |= {"z": empty(TOKENS, heads, 64), "dt_bias": bias}
+        given["initial_state"] = torch.empty(SEQUENCES, heads, 128, 64, device="meta")
+
+        def remember(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+            named = dict(zip(given, tensors, strict=True))
+            return selective_scan_triton(**named, cu_seqlens=bounds, dt_softplus=True)
+
+        differentiate(remember, *given.values())
+
     def activation() -> None:
         shape = (TOKENS, text.intermediate_size)
         differentiate(swiglu_triton, empty(*shape), empty(*shape))
@@ -273,6 +290,7 @@ def calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
         "causal_conv1d with bias and state": lambda: convolution(with_state=True),
         "gated_delta_rule": lambda: delta_rule(with_gradient=False),
         "gated_delta_rule with gradients": lambda: delta_rule(with_gradient=True),
+        "selective_scan": scan,
         "swiglu": activation,
         "rotary of queries": lambda: turn(*text_head, angles=dtype),
         "rotary of keys": lambda: turn(text.num_key_value_heads, *text_head[1:], angles=dtype),

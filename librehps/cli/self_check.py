@@ -33,6 +33,8 @@ from librehps.kernels.rms_norm import rms_norm
 from librehps.kernels.rms_norm.reference import rms_norm_reference
 from librehps.kernels.rotary import rotary
 from librehps.kernels.rotary.reference import rotary_reference
+from librehps.kernels.selective_scan import selective_scan
+from librehps.kernels.selective_scan.reference import selective_scan_reference
 from librehps.kernels.swiglu import swiglu
 from librehps.kernels.swiglu.reference import swiglu_reference
 from librehps.model import PreferenceModel
@@ -195,9 +197,29 @@ def _delta_rule(op: Callable[..., Any], place: Place) -> tuple[Tensor, ...]:
     )
 
 
+def _selective_scan(op: Callable[..., Any], place: Place) -> tuple[Tensor, ...]:
+    x, z = _random(_T, 4, 16, seed=20), _random(_T, 4, 16, seed=21)
+    write, read = _random(_T, 2, 16, seed=22), _random(_T, 2, 16, seed=23)
+    return op(
+        place(x),
+        place(_random(_T, 4, seed=24)),
+        place(-_random(4, seed=25).exp()),
+        place(write),
+        place(read),
+        cu_seqlens=place(_BOUNDS),
+        D=place(_random(4, seed=26)),
+        z=place(z),
+        dt_bias=place(_random(4, seed=27)),
+        dt_softplus=True,
+        initial_state=place(_random(len(LENGTHS), 4, 16, 16, seed=28)),
+    )
+
+
 def _conv(op: Callable[..., Any], place: Place) -> tuple[Tensor, ...]:
     x, weight = _random(_T, 24, seed=9), _random(24, 4, seed=10)
-    return op(place(x), place(weight), cu_seqlens=place(_BOUNDS), activation="silu")
+    bias = _random(24, seed=29)
+    bounds = place(_BOUNDS)
+    return op(place(x), place(weight), cu_seqlens=bounds, bias=place(bias), activation="silu")
 
 
 def _rms_norm(op: Callable[..., Any], place: Place) -> tuple[Tensor, ...]:
@@ -221,6 +243,7 @@ def _swiglu(op: Callable[..., Any], place: Place) -> tuple[Tensor, ...]:
 
 OPS: dict[str, tuple[Case, Callable[..., Any], Callable[..., Any]]] = {
     "gated_delta_rule": (_delta_rule, gated_delta_rule, gated_delta_rule_reference),
+    "selective_scan": (_selective_scan, selective_scan, selective_scan_reference),
     "causal_conv1d": (_conv, causal_conv1d, causal_conv1d_reference),
     "attention": (_attention, attention, attention_reference),
     "rms_norm": (_rms_norm, rms_norm, rms_norm_reference),

@@ -33,9 +33,10 @@ TRITON_OPS = (
     "gated_rms_norm",
     "rms_norm",
     "rotary",
+    "selective_scan",
     "swiglu",
 )
-TORCH_OPS = ("selective_scan",)
+TORCH_OPS: tuple[str, ...] = ()
 AttnImpl = Literal["auto", "fa4", "fa2", "sdpa", "eager"]
 
 

@@ -267,13 +267,14 @@ _ENTRIES = (
     Tolerance(
         name="selective_scan_triton_float32",
         limit=5e-6,
-        measured=3.2e-7,
-        where="tests/kernels/selective_scan/test_triton_*.py: results and every gradient",
+        measured=1.8e-6,
+        where="tests/kernels/selective_scan/test_triton_*.py: results and every gradient; that of "
+        "a single rate",
     ),
     Tolerance(
         name="selective_scan_triton_float16",
         limit=2e-3,
-        measured=0.0,
+        measured=3.0e-4,
         where="tests/kernels/selective_scan/test_triton_selective_scan.py: results and every "
         "gradient; inputs rounded first",
     ),

@@ -31,6 +31,8 @@ def python(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+# Hundreds of kernels at a few seconds each on a busy machine.
+@pytest.mark.timeout(1200)
 # A change that is free at one size may spill at another; the published one is looked at each time.
 @pytest.mark.parametrize(
     "preset",

@@ -85,6 +85,24 @@ def test_selective_scan_and_its_gradients(cu_seqlens: torch.Tensor) -> None:
     demand_equal_on_both(selective_scan, tensors, cu_seqlens, dt_softplus=True)
 
 
+def test_the_kernels_of_the_selective_scan_with_more_programs_than_a_gpu_has_places() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"x": (4096, 16, 64), "dt": (4096, 16), "A": (16,)}
+    shapes |= {"B": (4096, 1, 128), "C": (4096, 1, 128), "z": (4096, 16, 64)}
+    tensors = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    tensors["A"] = -tensors["A"].exp()
+    tensors = {name: tensor.cuda() for name, tensor in tensors.items()}
+    bounds = torch.tensor([0, 1000, 1037, 2500, 4096], dtype=torch.int32, device="cuda")
+    options: dict[str, Any] = {"cu_seqlens": bounds, "dt_softplus": True}
+    first, second = (
+        results_and_gradients(selective_scan, tensors, impl="triton", **options) for _ in range(2)
+    )
+    expected = results_and_gradients(selective_scan, tensors, impl="torch", **options)
+    for name, value in expected.items():
+        assert torch.equal(first[name], second[name]), name
+        assert relative_rms(first[name], value) < 1e-5, name
+
+
 def test_convolution_and_attention(cu_seqlens: torch.Tensor) -> None:
     generator = torch.Generator().manual_seed(1)
     x, weight = torch.randn(TOTAL, 96, generator=generator), torch.randn(96, 4, generator=generator)

@@ -12,6 +12,7 @@ from librehps.kernels.arguments import (
     check_shape,
 )
 from librehps.kernels.backend import choose_kernels
+from librehps.kernels.selective_scan.limits import unfit
 from librehps.kernels.selective_scan.torch_chunked import selective_scan_torch
 from librehps.typing import Float, Int, Tensor
 
@@ -63,7 +64,7 @@ def selective_scan(
         dt_limit: Smallest and largest step; the smallest is at least 0.
         initial_state: The memory before each sequence, zeros without it; float32 or float64.
         chunk_size: Tokens per chunk of the parallel form: 16, 32, 64 or 128. It changes the
-            speed and the rounding, not the meaning.
+            speed and the rounding, not the meaning. Triton takes 64 at most.
         impl: ``"auto"``, ``"triton"`` or ``"torch"``.
 
     Returns:
@@ -94,8 +95,14 @@ def selective_scan(
         initial_state=initial_state,
         chunk_size=chunk_size,
     )
-    choose_kernels(impl, x.device, op="selective_scan")
-    return selective_scan_torch(
+    reason = unfit(x, dt, A, B, C, chunk_size=chunk_size)
+    choice = choose_kernels(impl, x.device, op="selective_scan", unfit=reason)
+    run = selective_scan_torch
+    if choice.name == "triton":
+        from librehps.kernels.selective_scan.triton_selective_scan import selective_scan_triton
+
+        run = selective_scan_triton
+    return run(
         x,
         dt,
         A,

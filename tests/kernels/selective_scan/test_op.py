@@ -116,7 +116,8 @@ def test_limits_that_make_no_sense_are_refused(limits: tuple[float, float]) -> N
     assert caught.value.code == "dt_limit"
 
 
-def test_odd_chunks_and_kernels_are_refused() -> None:
+def test_odd_chunks_and_kernels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(ConfigError, match="chunk_size is 48"):
         selective_scan(**good(), chunk_size=48)
     with pytest.raises(BackendError) as caught:
