@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from librehps.kernels.gated_delta_rule.spans import cut
 from librehps.kernels.triton_rows import silu_and_slope
 from librehps.typing import Int
 
@@ -32,22 +33,16 @@ def chunk_slots(
 ) -> Int[Tensor, "M 2"]:
     """Return the first token of each chunk and the token after its last.
 
-    Sequence ``n`` has its chunks from slot ``cu_seqlens[n] // chunk_size + n`` on. No two sequences
-    share a slot, and ``T // chunk_size + N`` slots are enough whatever the lengths are: nothing has
-    to wait for the device to count. A slot that is left over has no tokens.
+    A sequence has its chunks from slot ``start // chunk_size`` and its own number on; a slot that
+    is left over has no tokens. See `librehps.kernels.gated_delta_rule.spans`.
 
     Args:
         cu_seqlens: Where sequences begin and end.
         chunk_size: Most tokens of a chunk.
         tokens: ``cu_seqlens[-1]``, as a number.
     """
-    sequences, device = cu_seqlens.numel() - 1, cu_seqlens.device
-    first = cu_seqlens[:-1] // chunk_size + torch.arange(sequences, device=device)
-    slots = torch.arange(tokens // chunk_size + sequences, device=device)
-    sequence = torch.searchsorted(first, slots, right=True) - 1
-    end = cu_seqlens[1:][sequence]
-    start = cu_seqlens[:-1][sequence] + (slots - first[sequence]) * chunk_size
-    return torch.stack([torch.minimum(start, end), torch.minimum(start + chunk_size, end)], dim=1)
+    spans = cut(cu_seqlens, chunk_size, tokens=tokens)
+    return torch.stack([spans.starts, spans.ends], dim=1)
 
 
 @triton.jit
