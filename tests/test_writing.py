@@ -43,9 +43,7 @@ def test_the_bytes_are_on_the_disk_before_they_have_the_name(
     assert seen == [(False, 4)]
 
 
-def test_bytes_appear_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_appear_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "new" / "a.png"
     write_bytes(path, b"\r\n\x00")
     assert path.read_bytes() == b"\r\n\x00"
