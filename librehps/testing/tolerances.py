@@ -237,6 +237,14 @@ _ENTRIES = (
         "that are not normalised",
     ),
     Tolerance(
+        name="delta_rule_triton_bfloat16",
+        limit=3e-2,
+        measured=1.4e-2,
+        where="tests/kernels/gated_delta_rule/test_triton_gated_delta_rule.py, on a GPU; measured "
+        "in the interpreter, with both factors of every product rounded to bfloat16: keys 1% "
+        "apart, rate 1",
+    ),
+    Tolerance(
         name="delta_rule_triton_float16",
         limit=5e-3,
         measured=4.5e-4,
