@@ -68,7 +68,7 @@ _HALF = Tiles(
 _SINGLE = Tiles(
     forward=Tile(16, 16, 8),
     replay=Tile(16, 16, 8),
-    backward=Tile(16, 16, 8),
+    backward=Tile(16, 32, 8),
     tokens=Tile(16, 16, 8),
 )
 
