@@ -25,6 +25,7 @@ __all__ = [
     "pair_decays",
     "pair_decays_transposed",
     "product",
+    "read_and_pair",
 ]
 
 
@@ -135,3 +136,53 @@ def product(a, b, PRECISION: tl.constexpr):
     if a.dtype != b.dtype:
         a, b = a.to(tl.float32), b.to(tl.float32)
     return tl.dot(a, b, input_precision=PRECISION)
+
+
+@triton.jit
+@no_type_check
+def read_and_pair(
+    p_reader,
+    p_other,
+    p_state,
+    count,
+    stride_reader,
+    stride_other,
+    WIDTH: tl.constexpr,
+    DEPTH: tl.constexpr,
+    PRECISION: tl.constexpr,
+    BT: tl.constexpr,
+    BK: tl.constexpr,
+    BV: tl.constexpr,
+):
+    """Return what addresses read from a state, and their products with others, in float32.
+
+    Args:
+        p_reader: Addresses of the chunk's tokens, [count, WIDTH] with a stride.
+        p_other: The others, the same.
+        p_state: The state, [WIDTH, DEPTH].
+        count: Tokens of the chunk.
+        stride_reader: From token to token.
+        stride_other: The same of the others.
+        WIDTH: Rows of the state.
+        DEPTH: Columns of the state.
+        PRECISION: Of products of float32.
+        BT: Places of the chunk.
+        BK: Rows of the state at a time, to leave registers for the rest.
+        BV: Places for its columns.
+
+    Returns:
+        ``(read, pairs)``: [BT, BV], and [BT, BT] with the readers as rows.
+    """
+    i_v = tl.arange(0, BV)[None, :]
+    b_read = tl.zeros((BT, BV), dtype=tl.float32)
+    b_pairs = tl.zeros((BT, BT), dtype=tl.float32)
+    for k in range(0, WIDTH, BK):
+        b_reader = load_chunk(p_reader + k, count, stride_reader, WIDTH - k, BT, BK)
+        b_other = load_chunk(p_other + k, count, stride_other, WIDTH - k, BT, BK)
+        i_k = k + tl.arange(0, BK)[:, None]
+        # A slot without tokens has no states either.
+        m_state = (i_k < WIDTH) & (i_v < DEPTH) & (count > 0)
+        b_state = tl.load(p_state + i_k * DEPTH + i_v, mask=m_state, other=0.0)
+        b_read += product(b_reader, b_state, PRECISION)
+        b_pairs += product(b_reader, tl.trans(b_other), PRECISION)
+    return b_read, b_pairs

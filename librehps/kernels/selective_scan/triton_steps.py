@@ -48,7 +48,7 @@ def steps_and_decays(
         HIGH=_high(limit),
         BT=chunk_size,
         HEADS=_HEADS,
-        num_warps=4,
+        num_warps=8,
     )
     return step, decay
 

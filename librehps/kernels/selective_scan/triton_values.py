@@ -17,6 +17,7 @@ from librehps.kernels.selective_scan.triton_chunks import (
     load_span,
     pair_decays_transposed,
     product,
+    read_and_pair,
 )
 
 __all__ = ["values_bwd_kernel"]
@@ -70,18 +71,20 @@ def _selective_scan_bwd_kernel(
     p_B += start * stride_B_token + (i_head // per_group) * stride_B_group
     p_C += start * stride_C_token + (i_head // per_group) * stride_C_group
     p_grad_states += (i_slot * heads + i_head) * WIDTH * DEPTH
-    b_values = tl.zeros((BT, BV), dtype=tl.float32)
-    b_pairs = tl.zeros((BT, BT), dtype=tl.float32)
-    # A part of the state at a time, to leave registers for the rest.
-    for k in range(0, WIDTH, BK):
-        b_B = load_chunk(p_B + k, count, stride_B_token, WIDTH - k, BT, BK)
-        b_C = load_chunk(p_C + k, count, stride_C_token, WIDTH - k, BT, BK)
-        i_k = k + tl.arange(0, BK)[:, None]
-        # A slot without tokens has no states either.
-        m_state = (i_k < WIDTH) & (i_v < DEPTH) & (count > 0)
-        b_after = tl.load(p_grad_states + i_k * DEPTH + i_v, mask=m_state, other=0.0)
-        b_values += product(b_B, b_after, PRECISION)
-        b_pairs += product(b_B, tl.trans(b_C), PRECISION)
+    b_values, b_pairs = read_and_pair(
+        p_B,
+        p_C,
+        p_grad_states,
+        count,
+        stride_B_token,
+        stride_C_token,
+        WIDTH,
+        DEPTH,
+        PRECISION,
+        BT,
+        BK,
+        BV,
+    )
     i_token = start * heads + i_head
     b_high, b_low, _, b_write, _ = load_decays(p_decay + 2 * i_token, count, heads, BT)
     b_values *= b_write[:, None]
