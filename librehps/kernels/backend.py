@@ -18,7 +18,6 @@ __all__ = [
     "AttnImpl",
     "Choice",
     "KernelImpl",
-    "TORCH_OPS",
     "TRITON_OPS",
     "choose_attention",
     "choose_kernels",
@@ -26,7 +25,7 @@ __all__ = [
 ]
 
 KernelImpl = Literal["auto", "triton", "torch"]
-# Ops with and without a file `triton_<op>.py`.
+# Ops with a file `triton_<op>.py`: all but attention, which has packages.
 TRITON_OPS = (
     "causal_conv1d",
     "gated_delta_rule",
@@ -36,7 +35,6 @@ TRITON_OPS = (
     "selective_scan",
     "swiglu",
 )
-TORCH_OPS: tuple[str, ...] = ()
 AttnImpl = Literal["auto", "fa4", "fa2", "sdpa", "eager"]
 
 
@@ -60,9 +58,8 @@ def choose_kernels(
 ) -> Choice:
     """Resolve ``kernel_impl`` for a device.
 
-    ``"auto"`` is torch. ``"triton"`` means that and nothing else, so a whole model cannot have it
-    while an op of it has no triton kernel. On a CPU triton runs only in its own interpreter
-    (``TRITON_INTERPRET=1``).
+    ``"auto"`` is torch. ``"triton"`` means that and nothing else, for every op that has kernels of
+    its own. On a CPU triton runs only in its own interpreter (``TRITON_INTERPRET=1``).
 
     Args:
         requested: ``"auto"``, ``"triton"`` or ``"torch"``.
@@ -105,9 +102,8 @@ def _missing_for_triton(device: torch.device, *, op: str | None) -> list[str]:
         missing.append(f"it needs a CUDA device, and the device is {device.type}")
     if not _triton_is_installed():
         missing.append("the package triton is not installed")
-    without = TORCH_OPS if op is None else (op,) if op not in TRITON_OPS else ()
-    if without:
-        missing.append(f"no triton kernel in this release for: {', '.join(without)}")
+    if op is not None and op not in TRITON_OPS:
+        missing.append(f"no triton kernel in this release for: {op}")
     return missing
 
 

@@ -12,7 +12,6 @@ import torch
 from librehps.errors import BackendError, ConfigError
 from librehps.kernels import backend, flash_packages
 from librehps.kernels.backend import (
-    TORCH_OPS,
     TRITON_OPS,
     choose_attention,
     choose_kernels,
@@ -48,7 +47,7 @@ def flash(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("device", [CPU, CUDA], ids=str)
-@pytest.mark.parametrize("op", [None, *TRITON_OPS, *TORCH_OPS])
+@pytest.mark.parametrize("op", [None, *TRITON_OPS])
 def test_auto_takes_only_kernels_that_have_run_on_such_a_device(
     op: str | None, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +82,7 @@ def test_the_ops_with_a_triton_file_are_the_ones_that_are_listed() -> None:
     folders = [path.parent for path in Path(backend.__file__).parent.glob("*/op.py")]
     found = {path.name for path in folders if (path / f"triton_{path.name}.py").is_file()}
     assert found == set(TRITON_OPS)
-    assert {path.name for path in folders} == {"attention", *TRITON_OPS, *TORCH_OPS}
+    assert {path.name for path in folders} == {"attention", *TRITON_OPS}
 
 
 def test_a_name_is_taken_at_its_word() -> None:
@@ -92,13 +91,12 @@ def test_a_name_is_taken_at_its_word() -> None:
     assert choose_attention("eager", CPU).name == "eager"
 
 
-def test_triton_for_a_whole_model_needs_every_op(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_triton_for_a_whole_model_is_triton_for_every_op(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, "triton")
-    monkeypatch.setattr(backend, "TORCH_OPS", ("one", "two"))
-    with pytest.raises(BackendError) as caught:
-        choose_kernels("triton", CUDA)
+    assert choose_kernels("triton", CUDA).name == "triton"
+    with pytest.raises(BackendError, match="no triton kernel in this release for: fft") as caught:
+        choose_kernels("triton", CUDA, op="fft")
     assert caught.value.code == "kernel_unavailable"
-    caught.match("no triton kernel in this release for: one, two")
     caught.match("Use kernel_impl='auto' or 'torch'")
 
 
