@@ -16,6 +16,28 @@ from librehps.kernels.attention.reference import attention_reference
 from librehps.kernels.flash_packages import FlashPackage
 
 Install = Callable[..., list[dict[str, Any]]]
+# Of four sequences, some with a cached prefix.
+QUERIES, KEYS = (5, 1, 33, 2), (9, 1, 33, 7)
+
+
+@pytest.fixture
+def ragged() -> Callable[[int, int, int, torch.dtype], dict[str, Any]]:
+    """Return a function from heads, key heads, width and dtype to tensors and boundaries."""
+
+    def arguments(heads: int, groups: int, width: int, dtype: torch.dtype) -> dict[str, Any]:
+        generator = torch.Generator().manual_seed(0)
+        tensors = {
+            "q": torch.randn(sum(QUERIES), heads, width, generator=generator),
+            "k": torch.randn(sum(KEYS), groups, width, generator=generator),
+            "v": torch.randn(sum(KEYS), groups, width, generator=generator),
+        }
+        bounds = {
+            "cu_seqlens_q": torch.tensor([0, *QUERIES]).cumsum(0),
+            "cu_seqlens_k": torch.tensor([0, *KEYS]).cumsum(0),
+        }
+        return {name: tensor.to(dtype) for name, tensor in tensors.items()} | bounds
+
+    return arguments
 
 
 @pytest.fixture(autouse=True)
