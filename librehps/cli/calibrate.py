@@ -173,27 +173,17 @@ def _scored(
     """Score all pairs of a file; return them, the model's fingerprint, and what was left out."""
     import tempfile
 
-    from librehps.cli.loading import load_scorer
-    from librehps.evaluate.run import identify, score_suite
+    from librehps.cli.loading import identify_scorer, load_scorer
+    from librehps.evaluate.run import score_suite
     from librehps.evaluate.score_cache import ScoreCache
     from librehps.evaluate.scoring import BadItem
     from librehps.evaluate.suites import HPDv3Layout
-    from librehps.hub import find_checkpoint
     from librehps.progress import progress_bar
 
     suite = replace(HPDv3Layout(description="pairs to fit to"), share=1.0).read(data)
     scorer = load_scorer(chosen)
     scorer.check_axis(axis)
-    folder = find_checkpoint(
-        chosen.model, revision=chosen.revision, local_files_only=chosen.local_files_only
-    )
-    identity = identify(
-        scorer,
-        folder,
-        attn_impl=chosen.attn_impl,
-        kernel_impl=chosen.kernel_impl,
-        backbone=chosen.backbone.value,
-    )
+    identity = identify_scorer(scorer, chosen)
     bad: list[BadItem] = []
     with (
         tempfile.TemporaryDirectory() as scratch,

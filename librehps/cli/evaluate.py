@@ -89,22 +89,12 @@ def evaluate(
         raise BackendError(
             'evaluation needs scipy: pip install "librehps[evaluate]"', code="scipy_missing"
         )
-    from librehps.cli.loading import load_scorer
-    from librehps.evaluate.run import BAD_ITEMS, BAD_ROWS, ModelCard, SuiteRequest, identify
+    from librehps.cli.loading import identify_scorer, load_scorer
+    from librehps.evaluate.run import BAD_ITEMS, BAD_ROWS, ModelCard, SuiteRequest
     from librehps.evaluate.run import evaluate as run
-    from librehps.hub import find_checkpoint
 
     scorer = load_scorer(chosen)
-    folder = find_checkpoint(
-        chosen.model, revision=chosen.revision, local_files_only=chosen.local_files_only
-    )
-    identity = identify(
-        scorer,
-        folder,
-        attn_impl=chosen.attn_impl,
-        kernel_impl=chosen.kernel_impl,
-        backbone=chosen.backbone.value,
-    )
+    identity = identify_scorer(scorer, chosen)
     try:
         found = run(
             scorer,

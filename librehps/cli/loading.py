@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 from librehps.cli.options import ModelOptions
 from librehps.cli.output import note
+from librehps.hub import find_checkpoint
 from librehps.scorer import LibreHPS
+
+if TYPE_CHECKING:
+    from librehps.evaluate.identity import ScorerIdentity
 
 UNTRAINED = "this checkpoint is untrained: its scores are noise, good for trying things out only"
 BUNDLED = (
@@ -38,3 +43,23 @@ def load_scorer(chosen: ModelOptions) -> LibreHPS:
     if chosen.model == "nano":
         note(BUNDLED)
     return scorer
+
+
+def identify_scorer(scorer: LibreHPS, chosen: ModelOptions) -> ScorerIdentity:
+    """Return whose scores those of a scorer are that `load_scorer` has loaded.
+
+    Raises:
+        CheckpointError: See :func:`~librehps.evaluate.run.identify`.
+    """
+    from librehps.evaluate.run import identify
+
+    folder = find_checkpoint(
+        chosen.model, revision=chosen.revision, local_files_only=chosen.local_files_only
+    )
+    return identify(
+        scorer,
+        folder,
+        attn_impl=chosen.attn_impl,
+        kernel_impl=chosen.kernel_impl,
+        backbone=chosen.backbone.value,
+    )
