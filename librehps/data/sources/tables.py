@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +26,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MAX_VOTES = 10**9
 
 
-class TableSource:
+class TableSource(ABC):
     """A table whose columns the caller names.
 
     Args:
@@ -38,9 +39,9 @@ class TableSource:
     def __init__(self, columns: Columns | None = None) -> None:
         self.columns = Columns() if columns is None else columns
 
+    @abstractmethod
     def rows(self, file: Path) -> Iterator[Row]:
         """Go through a file; see `Source`."""
-        raise NotImplementedError
 
     def records(self, row: Row, images: ImageFiles) -> tuple[Record]:
         """Turn a row into the record that the columns describe; see `Source`."""
