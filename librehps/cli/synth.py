@@ -62,6 +62,14 @@ def synth(
             min=1, max=4, help="Objects in a scene; a model learns sooner where there is one."
         ),
     ] = 4,
+    placed: Annotated[
+        bool,
+        typer.Option(
+            "--placed",
+            help='Scenes of one object say where it is ("a red star above the middle"): a model '
+            "learns that sooner than how two lie to each other.",
+        ),
+    ] = False,
     faults: Annotated[
         str | None,
         typer.Option(
@@ -96,6 +104,7 @@ def synth(
         side=side,
         faintest=faintest,
         most_objects=most_objects,
+        placed=placed,
         fault_shares=None if faults is None else _shares(faults),
     )
     strange = replace(world, held_out=True)
@@ -135,6 +144,7 @@ def synth(
             "side": side,
             "faintest": faintest,
             "most_objects": most_objects,
+            "placed": placed,
             "faults": None if world.fault_shares is None else dict(world.fault_shares),
             "mirrored": mirrored,
         }

@@ -63,6 +63,21 @@ def test_an_easy_world_that_is_asked_about_both_ways_round(tmp_path: Path) -> No
     assert len(list((out / "images" / "train").iterdir())) == 80
 
 
+def test_one_object_that_is_placed(tmp_path: Path) -> None:
+    out = tmp_path / "placed"
+    plain = ("--pairs", 10, "--out", out, "--side", 48, "--test", 0, "--held-out", 0)
+    code, stdout, stderr = run(
+        *plain, "--placed", "--most-objects", 1, "--faults", "relation", "--json"
+    )
+    assert code == 0, stderr
+    assert json.loads(stdout)["placed"] is True
+    rows = read_hpdv3(out / "train.json", check_files=True).comparisons
+    assert all("the middle" in row.prompt for row in rows)
+    code, _, stderr = run(*plain)
+    assert code != 0
+    assert "another folder" in stderr
+
+
 def test_faults_that_are_named_are_the_only_ones(tmp_path: Path) -> None:
     out = tmp_path / "some"
     named = ("--faults", "relation=3, shape", "--test", 0, "--held-out", 0)

@@ -195,8 +195,13 @@ def _miscounted(
 
 
 def _turned_round(layout: Layout, strength: float) -> tuple[Placed, ...]:
-    """Turn two objects about the point between them: by half a circle at strength 1."""
-    first, second = layout.objects
+    """Turn two objects about the point between them: by half a circle at strength 1.
+
+    One object alone is turned about the middle of the picture, as if another lay across from it.
+    """
+    first = layout.objects[0]
+    across = replace(first, x=1.0 - first.x, y=1.0 - first.y)
+    second = layout.objects[1] if len(layout.objects) > 1 else across
     x, y = (first.x + second.x) / 2, (first.y + second.y) / 2
     half = math.hypot(second.x - first.x, second.y - first.y) / 2
     # A long diagonal becomes no longer than what fits along a side.
@@ -211,7 +216,8 @@ def _turned_round(layout: Layout, strength: float) -> tuple[Placed, ...]:
     right, down = (
         _way_back(centres, turned) for centres in ([p.x for p in turned], [p.y for p in turned])
     )
-    return tuple(replace(placed, x=placed.x + right, y=placed.y + down) for placed in turned)
+    moved = [replace(placed, x=placed.x + right, y=placed.y + down) for placed in turned]
+    return tuple(moved[: len(layout.objects)])
 
 
 def _way_back(centres: list[float], objects: list[Placed]) -> float:

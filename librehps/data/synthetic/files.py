@@ -139,6 +139,7 @@ def _claim(folder: Path, world: World) -> None:
         "side": world.side,
         "faintest": world.faintest,
         "most_objects": world.most_objects,
+        "placed": world.placed,
         "fault_shares": None if world.fault_shares is None else dict(world.fault_shares),
     }
     if not mark.exists():

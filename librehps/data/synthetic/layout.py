@@ -22,6 +22,8 @@ _GAP = 0.03
 _MAX_TURN = math.radians(8)
 _TRIES = 60
 _SHRINK = 0.97
+# What one object alone lies left of or above: the middle of the picture, and some room around it.
+_MIDDLE = (0.5, 0.5, 0.05)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,9 @@ def _places(
                 if any(_touch((x, y, scale * radius), other) for other in found):
                     break
                 found.append((x, y, scale * radius))
-            if len(found) == len(radii) and (relation is None or _holds(relation, *found[:2])):
+            if len(found) < len(radii):
+                continue
+            if relation is None or _holds(relation, *[*found, _MIDDLE][:2]):
                 return found
         scale *= _SHRINK
 

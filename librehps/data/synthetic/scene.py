@@ -76,12 +76,12 @@ class Scene:
 
     Args:
         groups: One to three groups with at most `MAX_OBJECTS` objects between them.
-        relation: How the first of exactly two single objects lies to the second; ``None`` where
-            nothing is said about it.
+        relation: How the first of exactly two single objects lies to the second, or one object
+            alone to the middle of the picture; ``None`` where nothing is said about it.
 
     Raises:
         ConfigError: Too many objects or none, two groups of one shape and colour, or a relation
-            between anything but two single objects (code ``scene_value``).
+            of anything but one or two single objects (code ``scene_value``).
     """
 
     groups: tuple[Group, ...]
@@ -96,8 +96,9 @@ class Scene:
         kinds = {(group.look.shape, group.look.colour) for group in self.groups}
         if len(kinds) < len(self.groups):
             raise ConfigError("two groups have one shape and colour", code="scene_value")
-        if self.relation is not None and [group.count for group in self.groups] != [1, 1]:
-            raise ConfigError("a relation is between two single objects", code="scene_value")
+        counts = [group.count for group in self.groups]
+        if self.relation is not None and counts not in ([1], [1, 1]):
+            raise ConfigError("a relation is of one or two single objects", code="scene_value")
 
     @property
     def num_objects(self) -> int:
@@ -108,7 +109,7 @@ class Scene:
     def key(self) -> str:
         """The same text for scenes that mean the same, and only for those."""
         groups, relation = self.groups, self.relation
-        if relation in ("right of", "below"):
+        if relation in ("right of", "below") and len(groups) > 1:
             groups = groups[::-1]
             relation = "left of" if relation == "right of" else "above"
         elif relation is None:
@@ -118,6 +119,8 @@ class Scene:
             f"{group.look.shape}"
             for group in groups
         ]
+        if relation is not None and len(words) == 1:
+            words.append("the middle")
         return f" {relation or 'and'} ".join(words)
 
     @property
@@ -147,13 +150,16 @@ def split_of(scene: Scene) -> Split:
     return "train" if place < 80 else "validation" if place < 85 else "test"
 
 
-def sample_scene(rng: np.random.Generator, *, split: Split, held_out: bool = False) -> Scene:
+def sample_scene(
+    rng: np.random.Generator, *, split: Split, held_out: bool = False, placed: bool = False
+) -> Scene:
     """Draw a scene of a split.
 
     Args:
         rng: Source of randomness.
         split: Which split.
         held_out: Whether the scene has a combination that is held out, or none.
+        placed: Whether a scene of one object says how it lies to the middle of the picture.
 
     Raises:
         ConfigError: Such a scene of another split than the test (code ``scene_value``).
@@ -161,15 +167,16 @@ def sample_scene(rng: np.random.Generator, *, split: Split, held_out: bool = Fal
     if held_out and split != "test":
         raise ConfigError(f"the split {split} has nothing that is held out", code="scene_value")
     while True:
-        scene = _draw(rng)
+        scene = _draw(rng, placed=placed)
         if scene.held_out == held_out and split_of(scene) == split:
             return scene
 
 
-def _draw(rng: np.random.Generator) -> Scene:
+def _draw(rng: np.random.Generator, *, placed: bool) -> Scene:
     kind = rng.choice(list(_KINDS), p=list(_KINDS.values()))
     if kind == "single":
-        return Scene((Group(_draw_look(rng)),))
+        relation = str(rng.choice(RELATIONS)) if placed else None
+        return Scene((Group(_draw_look(rng)),), relation)
     if kind == "count":
         return Scene((Group(_draw_look(rng), int(rng.integers(2, MAX_OBJECTS + 1))),))
     if kind == "relation":

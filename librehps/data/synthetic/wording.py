@@ -37,7 +37,8 @@ def describe(scene: Scene, rng: np.random.Generator) -> str:
     """
     phrases = [_phrase(group, rng) for group in scene.groups]
     if scene.relation is not None:
-        text = f"{phrases[0]} {_pick(_RELATIONS[scene.relation], rng)} {phrases[1]}"
+        other = phrases[1] if len(phrases) > 1 else "the middle"
+        text = f"{phrases[0]} {_pick(_RELATIONS[scene.relation], rng)} {other}"
     else:
         order = [phrases[int(place)] for place in rng.permutation(len(phrases))]
         text = " and ".join([", ".join(order[:-1]), order[-1]] if len(order) > 1 else order)

@@ -104,13 +104,15 @@ class World:
         faintest: Strength of the faintest faults. Strong ones are easier to learn from.
         most_objects: How many objects a scene has at most; one is sooner learned than four. Where
             there is one too many, a mirror may ask for one more.
+        placed: Whether scenes of one object say how it lies to the middle of the picture: where
+            things are is sooner learned from one than from how two lie to each other.
         fault_shares: How often each kind of fault comes, in any unit, and none that is not named;
             scenes are then drawn to match it, so that a rare one can be practised. ``None`` draws
             the scene first, then an axis, then one of the faults that the scene can have.
 
     Raises:
         ConfigError: A negative seed, too small a side, a strength that is not in (0, 1], no
-            object, a share that is not above 0, or relations and scenes of one object (code
+            object, a share that is not above 0, or relations where no scene says one (code
             ``world_value``); a fault that does not exist (``fault_value``).
     """
 
@@ -119,6 +121,7 @@ class World:
     held_out: bool = False
     faintest: float = 0.08
     most_objects: int = MAX_OBJECTS
+    placed: bool = False
     fault_shares: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
@@ -144,8 +147,11 @@ class World:
             self._check_relation()
 
     def _check_relation(self) -> None:
-        if self.most_objects < 2:
-            raise ConfigError("a relation needs scenes of two objects", code="world_value")
+        if self.most_objects < 2 and not self.placed:
+            raise ConfigError(
+                "a relation needs scenes of two objects, or of one that is placed",
+                code="world_value",
+            )
 
     def name(self, split: Split) -> str:
         """Return what the pairs of a split are called, in keys and file names."""
@@ -181,7 +187,7 @@ class World:
         rng = np.random.default_rng([self.seed, SPLITS.index(split), number])
         wanted = self._draw_kind(rng) if fault is None else fault.kind
         while True:
-            scene = sample_scene(rng, split=split, held_out=self.held_out)
+            scene = sample_scene(rng, split=split, held_out=self.held_out, placed=self.placed)
             few = scene.num_objects <= self.most_objects
             if few and (wanted is None or fits(wanted, scene)):
                 break

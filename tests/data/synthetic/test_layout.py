@@ -41,6 +41,17 @@ def test_a_relation_holds_beyond_doubt(relation: str) -> None:
         assert max(others) < 0.71 * lead[relation]
 
 
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_one_object_lies_beyond_the_middle(relation: str) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        (one,) = lay_out(Scene((Group(STAR),), relation), rng).objects
+        right, down = one.x - 0.5, one.y - 0.5
+        lead = {"left of": -right, "right of": right, "above": -down, "below": down}
+        assert lead[relation] > one.radius
+        assert max(lead[name] for name in RELATIONS if name != relation) < 0.71 * lead[relation]
+
+
 def test_sizes_can_be_told_apart() -> None:
     rng = np.random.default_rng(2)
     radii: dict[str, list[float]] = {}

@@ -81,8 +81,10 @@ def test_scenes_that_mean_the_same_have_one_key_and_one_split() -> None:
         Scene((Group(STAR, 2),)).key,
         Scene((Group(Look("star", "red", size="small")),)).key,
         Scene((Group(Look("star", "red", texture="dotted")),)).key,
+        Scene((star,), "left of").key,
+        Scene((star,), "right of").key,
     }
-    assert len(different) == 8
+    assert len(different) == 10
     assert split_of(Scene((star, ring), "left of")) == split_of(Scene((ring, star), "right of"))
 
 
@@ -93,7 +95,7 @@ def test_scenes_that_make_no_sense_are_refused() -> None:
         ((Group(STAR, 5),), None),
         ((Group(STAR, 0), ring), None),
         ((star, Group(Look("star", "red", "dotted"))), None),
-        ((star,), "above"),
+        ((Group(STAR, 2),), "above"),
         ((star, Group(RING, 2)), "above"),
     ):
         with pytest.raises(ConfigError) as caught:

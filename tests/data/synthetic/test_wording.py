@@ -44,6 +44,11 @@ def test_a_relation_keeps_its_order() -> None:
         assert re.search(r"a red star (above|over|higher than) a blue heart", prompt), prompt
 
 
+def test_one_object_lies_so_to_the_middle() -> None:
+    for prompt in prompts(Scene((Group(Look("star", "red")),), "below")):
+        assert re.search(r"a red star (below|under|lower than) the middle", prompt), prompt
+
+
 def test_there_is_and_there_are() -> None:
     one = Scene((Group(Look("star", "red")),))
     two = Scene((Group(Look("star", "red"), 2),))

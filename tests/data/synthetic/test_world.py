@@ -113,6 +113,46 @@ def test_faults_come_as_often_as_they_are_asked_for_in_scenes_that_can_have_them
     assert any(_has(pair, "relation") and _has(pair, "texture") for pair in pairs)
 
 
+def test_a_placed_object_goes_to_the_other_side() -> None:
+    world = World(seed=2, most_objects=1, placed=True, fault_shares={"relation": 1.0})
+    mirrors = 0
+    for pair in world.pairs("train", 60):
+        assert pair.scene.num_objects == 1
+        assert "the middle" in pair.prompt
+        for picture in (pair.a, pair.b):
+            (one,) = picture.layout.objects
+            assert one.radius <= min(one.x, one.y, 1 - one.x, 1 - one.y) + 1e-9
+            side = {
+                "left of": 0.5 - one.x,
+                "right of": one.x - 0.5,
+                "above": 0.5 - one.y,
+                "below": one.y - 0.5,
+            }[pair.scene.relation or ""]
+            strengths = [fault.strength for fault in picture.faults]
+            if not strengths or min(strengths) == 1.0:
+                assert side * (1 - 2 * len(strengths)) > 0, pair.prompt
+        mirror = world.mirror(pair)
+        if mirror is not None:
+            mirrors += 1
+            assert "the middle" in mirror.prompt
+            assert {pair.scene.relation, mirror.scene.relation} in (
+                {"left of", "right of"},
+                {"above", "below"},
+            )
+    assert mirrors > 10
+
+
+def test_where_things_lie_changes_nothing_else() -> None:
+    plain, placed = World(seed=3), World(seed=3, placed=True)
+    scenes = [placed.pair("train", number).scene for number in range(60)]
+    assert all(scene.relation is not None for scene in scenes if scene.num_objects == 1)
+    assert any(scene.num_objects > 1 for scene in scenes)
+    assert all(
+        pair.scene.relation is None or pair.scene.num_objects == 2
+        for pair in plain.pairs("train", 60)
+    )
+
+
 def _has(pair: SyntheticPair, kind: str) -> bool:
     return kind in {fault.kind for fault in (*pair.a.faults, *pair.b.faults)}
 
@@ -125,6 +165,7 @@ def test_what_makes_no_sense_is_refused() -> None:
         World(most_objects=1).pair("train", 0, fault=Fault("relation"))
     with pytest.raises(ConfigError, match="two objects"):
         World(most_objects=1, fault_shares={"shape": 1.0, "relation": 1.0})
+    assert World(most_objects=1, placed=True).pair("train", 0, fault=Fault("relation"))
     with pytest.raises(ConfigError, match="unknown fault 'form'"):
         World(fault_shares={"form": 1.0})
     for shares in ({}, {"shape": 0.0}, {"shape": float("inf")}, {"shape": float("nan")}):
