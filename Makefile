@@ -37,8 +37,8 @@ demo: $(VENV)/.installed-core  ## score and rank pictures with the small model i
 	@echo; echo '$$ librehps rank .demo/pictures/*.png --prompt "an image of a blue star"'
 	@$(BIN)/librehps rank .demo/pictures/*.png --prompt "an image of a blue star"
 
-test: $(VENV)/.installed-test  ## run the test suite
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-test  ## run the test suite, on up to 8 cores
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 slow: $(VENV)/.installed-test  ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -54,7 +54,7 @@ format: $(VENV)/.installed-dev  ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.installed-dev  ## build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.installed-test  ## time every op, and the delta rule against transformers
 	$(BIN)/librehps bench ops
