@@ -74,8 +74,9 @@ class LibreHPS:
         revision: str | None = None,
         local_files_only: bool = False,
         deterministic: bool = False,
+        calibration: Calibration | Literal["own"] | None = "own",
     ) -> LibreHPS:
-        """Load a checkpoint, with the ``calibration.json`` that lies in its folder if one does.
+        """Load a checkpoint.
 
         Args:
             path_or_id: A folder; a Hugging Face id, which is downloaded to the cache; or
@@ -88,11 +89,14 @@ class LibreHPS:
             revision: Branch, tag or commit of a Hugging Face id.
             local_files_only: Never use the network.
             deterministic: See the class.
+            calibration: ``"own"`` is the ``calibration.json`` that lies in the checkpoint's folder
+                if one does; ``None`` is none, and that file is not read then.
 
         Raises:
             CheckpointError: The checkpoint is missing, damaged or not understood.
-            ConfigError: A name that means nothing, or a calibration of another model (code
-                ``calibration_other_model``).
+            ConfigError: A name that means nothing, such as another word for ``calibration`` (code
+                ``calibration_unknown``), or an own calibration that is of another model
+                (``calibration_other_model``).
             BackendError: A device or an implementation that is not available here.
         """
         folder = find_checkpoint(path_or_id, revision=revision, local_files_only=local_files_only)
@@ -103,7 +107,13 @@ class LibreHPS:
         choose_kernels(kernel_impl, place)
         if backbone == "native":
             warn_of_fallback(choice)
-        calibration = default_calibration(folder)
+        if isinstance(calibration, str) and calibration != "own":
+            raise ConfigError(
+                f"calibration is {calibration!r}; it must be 'own', None or a Calibration, such as "
+                "librehps.calibration.load_calibration returns",
+                code="calibration_unknown",
+            )
+        own = default_calibration(folder) if calibration == "own" else calibration
         model = PreferenceModel.from_pretrained(
             folder,
             device=place,
@@ -113,7 +123,7 @@ class LibreHPS:
             backbone=backbone,
         )
         processor = load_processor(folder)
-        return cls(model, processor, deterministic=deterministic, calibration=calibration)
+        return cls(model, processor, deterministic=deterministic, calibration=own)
 
     @property
     def trained(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -174,14 +173,16 @@ def _scored(
     import tempfile
 
     from librehps.cli.loading import identify_scorer, load_scorer
-    from librehps.evaluate.run import score_suite
     from librehps.evaluate.score_cache import ScoreCache
+    from librehps.evaluate.scored_suite import score_suite
     from librehps.evaluate.scoring import BadItem
-    from librehps.evaluate.suites import HPDv3Layout
+    from librehps.evaluate.suites import SUITES, SuiteOptions
     from librehps.progress import progress_bar
 
-    suite = replace(HPDv3Layout(description="pairs to fit to"), share=1.0).read(data)
-    scorer = load_scorer(chosen)
+    layout = SUITES["hpdv3-layout"](SuiteOptions(share=1.0))
+    suite = layout.read(data, max_bad_share=max_bad_share)
+    # The one in the model's folder may be of another model, and is about to be replaced.
+    scorer = load_scorer(chosen, own_calibration=False)
     scorer.check_axis(axis)
     identity = identify_scorer(scorer, chosen)
     bad: list[BadItem] = []
@@ -189,7 +190,7 @@ def _scored(
         tempfile.TemporaryDirectory() as scratch,
         ScoreCache(cache or Path(scratch), identity) as kept,
     ):
-        pairs = score_suite(
+        found = score_suite(
             scorer,
             suite,
             kept,
@@ -200,7 +201,7 @@ def _scored(
         )
     for one in bad:
         note(f"{one.item.image}: {one.error.message} [{one.error.code}]")
-    return {suite.name: pairs}, identity.model, len(bad) + len(suite.bad_rows)
+    return {suite.name: found.pairs}, identity.model, len(bad) + suite.num_bad_rows
 
 
 def _row(name: str, both: BeforeAfter) -> list[str]:

@@ -54,7 +54,8 @@ def compare(
     from librehps.cli.loading import load_scorer
     from librehps.hub import find_checkpoint
 
-    scorer = load_scorer(chosen)
+    # One that is named stands in for the folder's own, which may be of another model.
+    scorer = load_scorer(chosen, own_calibration=calibration is None)
     calibrator = None
     if calibration is not None:
         folder = find_checkpoint(

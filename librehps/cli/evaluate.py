@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from librehps.cli import options
-from librehps.cli.output import note, write_json, write_table
+from librehps.cli.evaluation_tables import write_tables
+from librehps.cli.output import note, write_json
+from librehps.cli.suite_options import ColumnWords, suite_requests
 from librehps.errors import BackendError, InputError
-
-if TYPE_CHECKING:
-    from librehps.calibration import Interval
-    from librehps.evaluate.measures import ForecastMeasure
-    from librehps.evaluate.run import Evaluation
 
 EPILOG = options.examples(
     "librehps synth --pairs 2000 --out world",
     "librehps evaluate --suite hpdv3 --data world --out report",
-    "librehps evaluate --suite hpdv3 --data HPDv3 --suite hpdv3-layout --data other.json "
-    "--model owner/name --out report",
+    "librehps evaluate --suite hpdv3 --data HPDv3 --suite hpdv2 --data HPDv2 "
+    "--root HPDv3 --root HPDv2/test --model owner/name --out report",
+    "librehps evaluate --suite csv --data pairs.csv --column prompt=caption --column image_a=left "
+    "--column image_b=right --column preferred=winner --label left=1 --label right=0 --out report",
 )
 
 
@@ -32,7 +30,14 @@ def evaluate(
     *,
     suite: Annotated[
         list[str],
-        typer.Option(metavar="NAME", show_default=False, help="hpdv3, hpdv3-test, hpdv3-layout."),
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="Data sets: hpdv3, hpdv3-test, hpdv2, pickapic, imagereward, imagereward-hpsv2, "
+            "imagereward-ratings, genai-bench, visionreward. Files of your own: hpdv3-layout, csv, "
+            "jsonl, parquet, webdataset. Of videos, which are refused: videogen-rewardbench, "
+            "videoalign.",
+        ),
     ],
     data: Annotated[
         list[Path],
@@ -43,6 +48,55 @@ def evaluate(
     out: Annotated[
         Path, typer.Option(metavar="DIR", show_default=False, help="Folder of the results.")
     ],
+    root: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where the paths of images start, for all suites or one for each; the folder of "
+            "the data if not given.",
+        ),
+    ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="What a row of csv, jsonl, parquet or webdataset is: comparison, ranking or "
+            "rating; comparison if not given.",
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=COLUMN",
+            help="The column of a field, such as prompt=caption; one that is not named is looked "
+            "for under its own name: prompt, image_a, image_b, and one of target, preferred, or "
+            "votes_a and votes_b; of rankings prompt, images, ranks; of ratings prompt, image, "
+            "value.",
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD=SHARE",
+            help="What a word in the column preferred means: 1 prefers image_a, 0 image_b, 0.5 is "
+            "a tie; in place of a, b, tie and same.",
+        ),
+    ] = None,
+    axis_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AXIS=COLUMN", help="The column with the share for image_a on an axis."
+        ),
+    ] = None,
+    fit_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of the records that is kept for fitting and not measured; each suite's "
+            "own, mostly 0.1, if not given. 0 measures the whole file, as published numbers do.",
+        ),
+    ] = None,
     tie_rule: Annotated[
         str | None,
         typer.Option(
@@ -51,7 +105,7 @@ def evaluate(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Most pairs of each suite, spread over its file."),
+        typer.Option(metavar="N", min=1, help="Most records of each suite, spread over its file."),
     ] = None,
     cache: Annotated[
         Path | None,
@@ -61,7 +115,12 @@ def evaluate(
     ] = None,
     max_bad_share: Annotated[
         float,
-        typer.Option(min=0.0, max=1.0, help="Share of pictures without a score to put up with."),
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share to put up with, of rows that cannot be read and of pictures without a "
+            "score.",
+        ),
     ] = 0.01,
     html: Annotated[
         bool, typer.Option("--html/--no-html", help="Write report.html, with the worst errors.")
@@ -75,31 +134,33 @@ def evaluate(
     Prints, for each suite and axis, the accuracy under the tie rule that stands beside it with its
     95% interval over prompts, the calibration error and the Brier score before and after Platt
     scaling, which is fitted on a tenth of the pairs and judged on the others, and the means over
-    all suites. The folder gets report.json, report.html with charts and the worst errors, and
-    pairs.jsonl with every score.
+    all suites. Rankings add Kendall's tau-b and Spearman's rho per prompt, and marks their
+    correlations with the scores. The folder gets report.json, report.html with charts and the worst
+    errors, and pairs.jsonl with every score.
 
     Scores are kept: a second run takes seconds, and one that was stopped goes on. A picture that
-    cannot be scored is listed in bad-items.jsonl, its pairs are left out, and the exit status is 1.
+    cannot be scored is listed in bad-items.jsonl and a row that cannot be read in bad-rows.jsonl;
+    what they belong to is left out, and the exit status is 1.
     """
-    if len(suite) != len(data):
-        raise typer.BadParameter(
-            f"there are {len(suite)} --suite and {len(data)} --data; give one for each"
-        )
     if find_spec("scipy") is None:
         raise BackendError(
             'evaluation needs scipy: pip install "librehps[evaluate]"', code="scipy_missing"
         )
     from librehps.cli.loading import identify_scorer, load_scorer
-    from librehps.evaluate.run import BAD_ITEMS, BAD_ROWS, ModelCard, SuiteRequest
+    from librehps.evaluate.run import BAD_ITEMS, BAD_ROWS, ModelCard
     from librehps.evaluate.run import evaluate as run
 
-    scorer = load_scorer(chosen)
+    words = ColumnWords(
+        record=record, names=column or (), axes=axis_column or (), labels=label or ()
+    )
+    requests = suite_requests(suite, data, roots=root or (), words=words, fit_share=fit_share)
+    scorer = load_scorer(chosen, own_calibration=False)
     identity = identify_scorer(scorer, chosen)
     try:
         found = run(
             scorer,
             ModelCard(chosen.model, scorer.trained, identity),
-            [SuiteRequest(name, place) for name, place in zip(suite, data, strict=True)],
+            requests,
             out=out,
             cache=cache,
             tie_rule=tie_rule,
@@ -120,77 +181,10 @@ def evaluate(
     if as_json:
         write_json({"folder": str(out), **found.report})
     else:
-        write_table(COLUMNS, _rows(found))
+        write_tables(found)
     if found.bad_items:
         note(f"{len(found.bad_items)} pictures have no score; see {out / BAD_ITEMS}")
     if found.num_bad_rows:
         note(f"{found.num_bad_rows} rows cannot be read; see {out / BAD_ROWS}")
     if found.bad_items or found.num_bad_rows:
         raise typer.Exit(1)
-
-
-COLUMNS = (
-    "suite",
-    "axis",
-    "pairs",
-    "accuracy",
-    "95% interval",
-    "tie rule",
-    "ECE of the winner",
-    "calibrated ECE",
-    "Brier",
-    "calibrated Brier",
-)
-
-
-def _rows(found: Evaluation) -> list[list[str]]:
-    rows: list[list[str]] = []
-    for suite in found.suites:
-        for axis, measured in suite.axes.items():
-            accuracy = measured.accuracy
-            before = measured.forecasts["uncalibrated"]
-            after = measured.forecasts.get("calibrated")
-            rows.append(
-                [
-                    suite.name,
-                    axis,
-                    str(measured.num_pairs),
-                    "-" if accuracy is None else f"{accuracy.value:.4f}",
-                    _interval_cell(accuracy),
-                    measured.tie_rule.name,
-                    *_error_cells([before, after]),
-                    *_brier_cells([before, after]),
-                ]
-            )
-    every = found.aggregate
-    if every is not None and len(found.suites) > 1:
-        gaps, briers = every.calibration_error, every.brier
-        names = ("uncalibrated", "calibrated")
-        rows.append(
-            [
-                "mean by pairs",
-                every.axis,
-                str(every.num_pairs),
-                f"{every.accuracy:.4f}",
-                "-",
-                "as above",
-                *(f"{gaps[name]:.4f}" if name in gaps else "-" for name in names),
-                *(f"{briers[name]:.4f}" if name in briers else "-" for name in names),
-            ]
-        )
-    return rows
-
-
-def _interval_cell(interval: Interval | None) -> str:
-    # An end that is not known is not equal to itself.
-    if interval is None or interval.low != interval.low:
-        return "-"
-    return f"{interval.low:.4f} to {interval.high:.4f}"
-
-
-def _error_cells(forecasts: Sequence[ForecastMeasure | None]) -> list[str]:
-    return ["-" if one is None else f"{one.reliability.error.value:.4f}" for one in forecasts]
-
-
-def _brier_cells(forecasts: Sequence[ForecastMeasure | None]) -> list[str]:
-    return ["-" if one is None else f"{one.brier.value:.4f}" for one in forecasts]

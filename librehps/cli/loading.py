@@ -20,8 +20,14 @@ BUNDLED = (
 )
 
 
-def load_scorer(chosen: ModelOptions) -> LibreHPS:
-    """Load the model and say on stderr, once, what the reader of its scores must know."""
+def load_scorer(chosen: ModelOptions, *, own_calibration: bool = True) -> LibreHPS:
+    """Load the model and say on stderr, once, what the reader of its scores must know.
+
+    Args:
+        chosen: Which model, and how it runs.
+        own_calibration: Whether the ``calibration.json`` in its folder is read, and stops the
+            loading where it is of another model.
+    """
     with warnings.catch_warnings(record=True) as caught:
         # Of all warnings, those are for the user; with their own filter they are never dropped.
         warnings.simplefilter("always", UserWarning)
@@ -35,6 +41,7 @@ def load_scorer(chosen: ModelOptions) -> LibreHPS:
             revision=chosen.revision,
             local_files_only=chosen.local_files_only,
             deterministic=chosen.deterministic,
+            calibration="own" if own_calibration else None,
         )
     for warning in caught:
         note(f"warning: {warning.message}")

@@ -14,6 +14,7 @@ from PIL import Image
 from librehps.calibration.pairs import Numbers
 from librehps.errors import InputError
 from librehps.evaluate.judged import JudgedPairs
+from librehps.evaluate.pictures import FilePictures, Pictures, PictureSource
 from librehps.evaluate.scored import ScoredPair
 from librehps.inputs.image import load_image
 
@@ -32,7 +33,7 @@ class ShownPicture:
     """A picture as a page shows it.
 
     Args:
-        name: Its file, relative to the benchmark's folder.
+        name: Its file, relative to the benchmark's folder; its SHA-256 where it has none.
         data: A ``data:`` URI with a JPEG of at most 192 px a side, or ``None`` where there is none.
         width: Of that, in px; 0 where there is none.
         height: Of that, in px; 0 where there is none.
@@ -74,6 +75,7 @@ def worst_errors(
     *,
     images: Path,
     most: int,
+    pictures: Pictures | None = None,
 ) -> list[ShownError]:
     """Return the pairs that are the wrong way round, the furthest from the votes first.
 
@@ -86,41 +88,49 @@ def worst_errors(
         probability: Stated probability that ``a`` is preferred, ``[N]``.
         images: Folder that the names of pictures are relative to.
         most: Most errors that are returned.
+        pictures: Finds the pictures; they are files if ``None``.
     """
     wrong = np.flatnonzero(judged.preferred * judged.scored == -1)
     gap = np.abs(probability - judged.target)[wrong]
     order = wrong[np.argsort(-gap, kind="stable")][:most].tolist()
+    names = dict.fromkeys(
+        name for place in order for name in (pairs[place].image_a, pairs[place].image_b)
+    )
+    # All at once: pictures that stand in rows are then found in one pass over those.
+    sources = (pictures or FilePictures()).sources([images / name for name in names])
+    shown = {name: show_picture(name, source) for name, source in zip(names, sources, strict=True)}
     found: list[ShownError] = []
     for place in order:
         pair, first = pairs[place], bool(judged.preferred[place] > 0)
         stated, votes = float(probability[place]), float(judged.target[place])
-        names = (pair.image_a, pair.image_b) if first else (pair.image_b, pair.image_a)
-        preferred, above = (show_picture(images, name) for name in names)
+        preferred, above = (pair.image_a, pair.image_b) if first else (pair.image_b, pair.image_a)
         found.append(
             ShownError(
                 pair=pair,
                 probability=1.0 - stated if first else stated,
                 votes_for_other=votes if first else 1.0 - votes,
-                preferred=preferred,
-                scored_above=above,
+                preferred=shown[preferred],
+                scored_above=shown[above],
                 preferred_is_a=first,
             )
         )
     return found
 
 
-def show_picture(images: Path, name: str) -> ShownPicture:
+def show_picture(name: str, source: PictureSource | InputError) -> ShownPicture:
     """Return a small copy of a picture; one that cannot be read any more says why.
 
     It is decoded as for scoring: typed by its content, bounded, upright, in sRGB. The copy is a new
     JPEG of its pixels, so that nothing else that the file holds gets into a page.
 
     Args:
-        images: Folder that the name is relative to.
-        name: The file.
+        name: What it is called.
+        source: Its file, its bytes, or why there is neither.
     """
     try:
-        pixels = load_image(images / name).pixels
+        if isinstance(source, InputError):
+            raise source
+        pixels = load_image(source).pixels
     except InputError as error:
         return ShownPicture(name, None, 0, 0, f"{error.message} [{error.code}]")
     small = Image.fromarray(pixels)

@@ -29,6 +29,9 @@ from librehps.evaluate.confidence import ConfidenceBand, accuracy_by_confidence
 from librehps.evaluate.errors_shown import ShownError, worst_errors
 from librehps.evaluate.judged import JudgedPairs
 from librehps.evaluate.measures import UNCALIBRATED, AxisMeasure, judge_pairs
+from librehps.evaluate.pictures import Pictures
+from librehps.evaluate.ranking_measures import RankingMeasure
+from librehps.evaluate.rating_measures import RatingMeasure
 from librehps.evaluate.report import CALIBRATED, Aggregate, SuiteMeasure
 from librehps.evaluate.scored import ScoredPair, score_pairs
 from librehps.evaluate.visible_text import shortened, visible
@@ -51,11 +54,13 @@ class ReportedSuite:
         measure: What was measured on it.
         pairs: Its pairs with their scores.
         images: Folder that the names of its pictures are relative to.
+        pictures: Finds the pictures; they are files if ``None``.
     """
 
     measure: SuiteMeasure
     pairs: Sequence[ScoredPair]
     images: Path
+    pictures: Pictures | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ class _ShownSuite:
     errors: Sequence[ShownError]
     num_errors: int
     error_axis: str
+    rankings: RankingMeasure | None
+    ratings: Mapping[str, RatingMeasure]
 
 
 def load_template() -> Template:
@@ -160,13 +167,29 @@ def _suite(suite: ReportedSuite, document: Mapping[str, Any], *, most: int) -> _
         judged = judge_pairs(pairs, axis)
         forecasts, probability = _stated_of(suite.measure, axis, pairs, judged)
         if not axes:
-            errors = worst_errors(pairs, judged, probability, images=suite.images, most=most)
+            errors = worst_errors(
+                pairs,
+                judged,
+                probability,
+                images=suite.images,
+                most=most,
+                pictures=suite.pictures,
+            )
             num_errors = int((judged.preferred * judged.scored == -1).sum())
         shown = _axis(
             suite.measure, axis, pairs, judged, forecasts=forecasts, probability=probability
         )
         axes.append(shown)
-    return _ShownSuite(document, axes, errors, num_errors, axes[0].name)
+    return _ShownSuite(
+        document,
+        axes,
+        errors,
+        num_errors,
+        # Marks alone make no pairs, and so no axis and no errors.
+        error_axis=axes[0].name if axes else "",
+        rankings=suite.measure.rankings,
+        ratings=suite.measure.ratings,
+    )
 
 
 def _stated_of(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from librehps.calibration import FittedCalibrator, Platt, ScorePairs
 from librehps.errors import InputError
 from librehps.evaluate.measures import UNCALIBRATED, AxisMeasure, measure_axis
+from librehps.evaluate.ranking_measures import RankingMeasure, measure_rankings
+from librehps.evaluate.rating_measures import RatingMeasure, measure_ratings
 from librehps.evaluate.scored import ScoredPair, score_pairs
+from librehps.evaluate.scored_rankings import ScoredRanking
+from librehps.evaluate.scored_ratings import ScoredRating
 from librehps.evaluate.tie_rules import TieRule
 from librehps.results import AXIS_FIELDS
 
@@ -35,15 +39,19 @@ class SuiteMeasure:
 
     Args:
         name: Of the benchmark.
-        axes: What was measured by axis.
+        axes: What was measured by axis on its pairs, those of its rankings among them.
         fits: Parameters of the calibrators by axis and by the name of their forecasts.
         refused: Why there is no calibrator, by axis and by that name.
+        rankings: What was measured on its rankings that are held out; ``None`` where it has none.
+        ratings: What was measured on its marks, by what was marked.
     """
 
     name: str
     axes: Mapping[str, AxisMeasure]
     fits: Mapping[str, Mapping[str, FittedCalibrator]]
     refused: Mapping[str, Mapping[str, InputError]]
+    rankings: RankingMeasure | None = None
+    ratings: Mapping[str, RatingMeasure] = field(default_factory=dict[str, RatingMeasure])
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON data."""
@@ -65,6 +73,8 @@ class SuiteMeasure:
                 }
                 for axis, found in self.axes.items()
             },
+            "rankings": None if self.rankings is None else self.rankings.to_dict(),
+            "ratings": {name: found.to_dict() for name, found in self.ratings.items()},
         }
 
 
@@ -99,7 +109,11 @@ class Aggregate:
 
 
 def measure_suites(
-    pairs: Mapping[str, Sequence[ScoredPair]], *, tie_rules: Mapping[str, TieRule]
+    pairs: Mapping[str, Sequence[ScoredPair]],
+    *,
+    tie_rules: Mapping[str, TieRule],
+    rankings: Mapping[str, Sequence[ScoredRanking]] | None = None,
+    ratings: Mapping[str, Sequence[ScoredRating]] | None = None,
 ) -> list[SuiteMeasure]:
     """Measure every benchmark on every axis that people and the scorer have judged.
 
@@ -108,12 +122,16 @@ def measure_suites(
     why.
 
     Args:
-        pairs: Scored pairs by the name of their benchmark.
+        pairs: Scored pairs by the name of their benchmark, those of rankings among them; a name
+            for each benchmark.
         tie_rules: The rule of each.
+        rankings: Scored rankings by that name.
+        ratings: Scored marks by that name.
 
     Raises:
-        InputError: A benchmark has no pair that is held out (code ``evaluation_empty``), or a rule
-            has none to choose a threshold on (``tie_rule_validation``).
+        InputError: A benchmark has no pair that is held out and no mark (code
+            ``evaluation_empty``), or a rule has no pair to choose a threshold on
+            (``tie_rule_validation``).
     """
     found: list[SuiteMeasure] = []
     for name, some in pairs.items():
@@ -140,13 +158,15 @@ def measure_suites(
                 )
             except InputError as error:
                 raise error.at(f"{name}, {axis}") from error
-        if not axes:
+        marks = measure_ratings((ratings or {}).get(name, ()))
+        if not axes and not marks:
             raise InputError(
                 "no pair is held out that people and this scorer have judged: give more pairs",
                 code="evaluation_empty",
                 item=name,
             )
-        found.append(SuiteMeasure(name, axes, fits, refused))
+        ranked = _measure_rankings((rankings or {}).get(name, ()), axes)
+        found.append(SuiteMeasure(name, axes, fits, refused, ranked, marks))
     return found
 
 
@@ -183,6 +203,16 @@ def aggregate_over_suites(suites: Sequence[SuiteMeasure], axis: str = "overall")
         },
         brier={name: mean([one.brier.value for one in every]) for name, every in forecasts.items()},
     )
+
+
+def _measure_rankings(
+    rankings: Sequence[ScoredRanking], axes: Mapping[str, AxisMeasure]
+) -> RankingMeasure | None:
+    """Measure rankings overall, which is what people ranked, with the rule that the pairs have."""
+    held_out = [one for one in rankings if not one.for_fitting]
+    if not held_out or "overall" not in axes:
+        return None
+    return measure_rankings(held_out, tie_rule=axes["overall"].tie_rule)
 
 
 def _having(pairs: Sequence[ScoredPair], axis: str, *, for_fitting: bool) -> list[ScoredPair]:

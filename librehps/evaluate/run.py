@@ -5,6 +5,8 @@
     <out>/report.json        the numbers
     <out>/report.html        the same on a page, with charts and the worst errors; if it is wanted
     <out>/pairs.jsonl        a line for each pair: scores, votes, and which part it is in
+    <out>/rankings.jsonl     a line for each ranking; only where there are any
+    <out>/ratings.jsonl      a line for each mark; only where there are any
     <out>/bad-items.jsonl    pictures without a score, and why; only where there are any
     <out>/bad-rows.jsonl     rows that could not be read
     <out>/scores/            the cache, unless another folder is named
@@ -13,16 +15,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import librehps
 from librehps.calibration import fingerprint
-from librehps.errors import ConfigError
+from librehps.data.sources import BadRow
+from librehps.errors import ConfigError, InputError
+from librehps.evaluate.bad_items import bad_item_row, list_rows
 from librehps.evaluate.html_report import ReportedSuite, load_template, render_report
 from librehps.evaluate.identity import ScorerIdentity
 from librehps.evaluate.report import (
@@ -33,16 +36,19 @@ from librehps.evaluate.report import (
 )
 from librehps.evaluate.score_cache import ScoreCache
 from librehps.evaluate.scored import FILE_NAME, ScoredPair, write_scored
-from librehps.evaluate.scoring import BadItem, Item, PictureScorer, score_items
-from librehps.evaluate.suites import SUITES, SuiteData, spread_evenly
-from librehps.evaluate.tie_rules import TieRule, make_tie_rule
+from librehps.evaluate.scored_rankings import RANKINGS_FILE, write_rankings
+from librehps.evaluate.scored_ratings import RATINGS_FILE, write_ratings
+from librehps.evaluate.scored_suite import ScoredSuite, score_suite
+from librehps.evaluate.scoring import BadItem, PictureScorer
+from librehps.evaluate.suite import Suite, SuiteData, SuiteOptions, video_refused
+from librehps.evaluate.suites import SUITES
+from librehps.evaluate.tie_rules import make_tie_rule
 from librehps.kernels.backend import choose_attention, choose_kernels
 from librehps.progress import progress_bar
-from librehps.results import Score
 from librehps.scorer import LibreHPS
 from librehps.writing import write_lines
 
-__all__ = ["Evaluation", "ModelCard", "SuiteRequest", "evaluate", "identify", "score_suite"]
+__all__ = ["Evaluation", "ModelCard", "SuiteRequest", "evaluate", "identify"]
 
 FORMAT_VERSION = 1
 REPORT = "report.json"
@@ -57,12 +63,31 @@ class SuiteRequest:
     """A benchmark that shall be run.
 
     Args:
-        suite: A name in ``SUITES``.
+        suite: A name in ``SUITES``, or the benchmark itself.
         data: Its folder or file.
+        options: What is asked of one that is named.
     """
 
-    suite: str
+    suite: str | Suite
     data: Path
+    options: SuiteOptions = field(default_factory=SuiteOptions)
+
+    @property
+    def label(self) -> str:
+        """The name of the benchmark, or of its class."""
+        return self.suite if isinstance(self.suite, str) else type(self.suite).__name__
+
+    def make(self) -> Suite:
+        """Return the benchmark, before anything is read.
+
+        Raises:
+            ConfigError: No such name (code ``name_unknown``), an option that this benchmark does
+                not have, or one that is of videos (``suite_video``).
+        """
+        made = SUITES[self.suite](self.options) if isinstance(self.suite, str) else self.suite
+        if made.video:
+            raise video_refused(self.label)
+        return made
 
 
 @dataclass(frozen=True)
@@ -87,7 +112,7 @@ class Evaluation:
     Args:
         suites: By benchmark, in the order in which they were asked for.
         aggregate: Over all of them, on the overall axis; ``None`` where none has it.
-        pairs: Every pair with its scores.
+        pairs: Every pair with its scores, those of rankings among them.
         bad_items: Pictures without a score.
         num_bad_rows: Rows that could not be read.
         report: What is in ``report.json``.
@@ -159,8 +184,9 @@ def evaluate(
         out: Folder of the results.
         cache: Folder of the scores; ``scores`` in ``out`` if ``None``.
         tie_rule: A name in ``TIE_RULES`` for all; each benchmark's own if ``None``.
-        limit: Most pairs of each benchmark, spread evenly over its file.
-        max_bad_share: The largest share of pictures without a score that is put up with.
+        limit: Most records of each benchmark, spread evenly over its file.
+        max_bad_share: The largest share that is put up with of rows that cannot be read, and of
+            pictures without a score.
         max_batch_tokens: Most tokens computed at a time.
         page: Write ``report.html``, too; without it, one of an earlier run is taken away.
         progress: Show a bar on stderr.
@@ -168,36 +194,33 @@ def evaluate(
     Raises:
         BackendError: A page is wanted and jinja2 is not installed (code ``jinja2_missing``).
         ConfigError: No benchmark, or one twice (code ``evaluation_suites``); a name that means
-            nothing.
-        InputError: Data that cannot be read, more bad pictures than allowed (code
-            ``evaluation_bad_items``), or nothing to measure (``evaluation_empty``).
+            nothing; or videos (``suite_video``), before anything is scored.
+        InputError: Data that cannot be read, more bad rows (code ``data_bad_rows``) or pictures
+            (``evaluation_bad_items``) than allowed, or nothing to measure (``evaluation_empty``).
     """
     if not 0.0 <= max_bad_share <= 1.0:
         raise ConfigError(f"max_bad_share is {max_bad_share}; 0 to 1", code="evaluation_value")
     # Asked first: hours of scoring may follow.
     template = load_template() if page else None
-    rules: dict[str, TieRule] = {}
-    data: dict[str, SuiteData] = {}
-    for request in requests:
-        suite = SUITES[request.suite]
-        rule = make_tie_rule(tie_rule or suite.tie_rule)
-        read = suite.read(request.data)
-        if read.name in data:
-            raise ConfigError(
-                f"{read.name} was asked for twice: give each benchmark once",
-                code="evaluation_suites",
-            )
-        data[read.name], rules[read.name] = read, rule
-    if not data:
+    suites = [request.make() for request in requests]
+    rules = [make_tie_rule(tie_rule or suite.tie_rule) for suite in suites]
+    if not suites:
         raise ConfigError("no benchmark was asked for", code="evaluation_suites")
-    rows = [{"suite": one.name, **vars(row)} for one in data.values() for row in one.bad_rows]
-    _list(out / BAD_ROWS, rows)
-    pairs: dict[str, list[ScoredPair]] = {}
+    bad_rows: list[dict[str, Any]] = []
+    try:
+        data = _read(requests, suites, max_bad_share=max_bad_share, bad_rows=bad_rows)
+    except InputError:
+        # Where there are too many: the list is what helps then.
+        if bad_rows:
+            list_rows(out / BAD_ROWS, bad_rows)
+        raise
+    list_rows(out / BAD_ROWS, bad_rows)
+    scored: dict[str, ScoredSuite] = {}
     bad: list[BadItem] = []
     try:
         with ScoreCache(cache or out / SCORES, card.identity) as kept:
             for name, one in data.items():
-                pairs[name] = score_suite(
+                scored[name] = score_suite(
                     scorer,
                     one,
                     kept,
@@ -208,12 +231,17 @@ def evaluate(
                     bar=lambda total, name=name: progress_bar(name, total, shown=progress),
                 )
     finally:
-        # Also where there are too many: the list is what helps then.
-        _list(out / BAD_ITEMS, [_bad_row(item) for item in bad])
-    write_scored(out / FILE_NAME, (pair for some in pairs.values() for pair in some))
-    suites = measure_suites(pairs, tie_rules=rules)
-    overall = any("overall" in suite.axes for suite in suites)
-    aggregate = aggregate_over_suites(suites) if overall else None
+        list_rows(out / BAD_ITEMS, [bad_item_row(item) for item in bad])
+    pairs = {name: one.pairs for name, one in scored.items()}
+    _write_scored(out, scored, pairs)
+    measured = measure_suites(
+        pairs,
+        tie_rules=dict(zip(data, rules, strict=True)),
+        rankings={name: one.rankings for name, one in scored.items()},
+        ratings={name: one.ratings for name, one in scored.items()},
+    )
+    overall = any("overall" in suite.axes for suite in measured)
+    aggregate = aggregate_over_suites(measured) if overall else None
     named = dict(zip(data, requests, strict=True))
     report = {
         "format_version": FORMAT_VERSION,
@@ -223,15 +251,17 @@ def evaluate(
         "suites": [
             {
                 **suite.to_dict(),
-                "suite": named[suite.name].suite,
+                "suite": named[suite.name].label,
                 "data": str(named[suite.name].data),
                 "sha256": data[suite.name].sha256,
                 "num_rows": data[suite.name].num_rows,
-                "num_bad_rows": len(data[suite.name].bad_rows),
+                "num_bad_rows": data[suite.name].num_bad_rows,
                 "limit": limit,
                 "num_pairs": len(pairs[suite.name]),
+                "num_rankings": len(scored[suite.name].rankings),
+                "num_ratings": len(scored[suite.name].ratings),
             }
-            for suite in suites
+            for suite in measured
         ],
         "num_bad_items": len(bad),
         "aggregate": None if aggregate is None else aggregate.to_dict(),
@@ -239,94 +269,58 @@ def evaluate(
     if template is None:
         (out / PAGE).unlink(missing_ok=True)
     else:
-        shown = [ReportedSuite(one, pairs[one.name], data[one.name].images) for one in suites]
+        shown = [
+            ReportedSuite(one, pairs[one.name], data[one.name].images, data[one.name].pictures)
+            for one in measured
+        ]
         text = render_report(template, document=report, suites=shown, aggregate=aggregate)
         write_lines(out / PAGE, [text])
     write_lines(out / REPORT, [json.dumps(report, indent=2, allow_nan=False) + "\n"])
     return Evaluation(
-        suites, aggregate, [p for s in pairs.values() for p in s], bad, len(rows), report
+        measured, aggregate, [p for s in pairs.values() for p in s], bad, len(bad_rows), report
     )
 
 
-def score_suite(
-    scorer: PictureScorer,
-    data: SuiteData,
-    cache: ScoreCache,
+def _read(
+    requests: Sequence[SuiteRequest],
+    suites: Sequence[Suite],
     *,
-    limit: int | None = None,
-    max_bad_share: float = 0.01,
-    max_batch_tokens: int = 8192,
-    on_bad: Callable[[BadItem], None] = lambda bad: None,
-    bar: Callable[[int], AbstractContextManager[Callable[[int], None]]] = lambda total: (
-        progress_bar("", total, shown=False)
-    ),
-) -> list[ScoredPair]:
-    """Score the pictures of a benchmark; a pair of which one has no score is left out.
-
-    Args:
-        scorer: What scores.
-        data: The benchmark.
-        cache: Where scores are kept.
-        limit: Most pairs, spread evenly over the file.
-        max_bad_share: The largest share of pictures without a score that is put up with.
-        max_batch_tokens: Most tokens computed at a time.
-        on_bad: Called with each picture that has no score.
-        bar: Opens a progress bar for a number of pictures.
-
-    Raises:
-        InputError: More bad pictures than allowed (code ``evaluation_bad_items``).
-    """
-    cases = spread_evenly(data.cases, limit)
-    sides = [
-        (Item(one.image_a, one.prompt), Item(one.image_b, one.prompt))
-        for one in (case.comparison for case in cases)
-    ]
-    items = list(dict.fromkeys(item for both in sides for item in both))
-    with bar(len(items)) as advance:
-        found = score_items(
-            scorer,
-            items,
-            cache,
-            max_bad_share=max_bad_share,
-            max_batch_tokens=max_batch_tokens,
-            on_bad=on_bad,
-            advance=advance,
-        )
-    pairs: list[ScoredPair] = []
-    for case, (item_a, item_b) in zip(cases, sides, strict=True):
-        score_a, score_b = found[item_a], found[item_b]
-        if not isinstance(score_a, Score) or not isinstance(score_b, Score):
-            continue
-        one = case.comparison
-        pairs.append(
-            ScoredPair(
-                suite=data.name,
-                global_index=case.global_index,
-                for_fitting=case.for_fitting,
-                key=one.key,
-                prompt=one.prompt,
-                image_a=one.image_a.relative_to(data.images).as_posix(),
-                image_b=one.image_b.relative_to(data.images).as_posix(),
-                targets={"overall": one.target, **one.axis_targets},
-                votes=one.votes,
-                scores_a=score_a.axes,
-                scores_b=score_b.axes,
+    max_bad_share: float,
+    bad_rows: list[dict[str, Any]],
+) -> dict[str, SuiteData]:
+    """Return what the benchmarks hold by their names in the report, and note the bad rows."""
+    found: dict[str, SuiteData] = {}
+    for request, suite in zip(requests, suites, strict=True):
+        rows: list[BadRow] = []
+        name = request.label
+        try:
+            read = suite.read(request.data, max_bad_share=max_bad_share, on_bad=rows.append)
+            name = read.name
+        finally:
+            bad_rows += [{"suite": name, **vars(row)} for row in rows]
+        if name in found:
+            raise ConfigError(
+                f"{name} was asked for twice: give each benchmark once",
+                code="evaluation_suites",
             )
-        )
-    return pairs
+        found[name] = read
+    return found
 
 
-def _bad_row(bad: BadItem) -> dict[str, str]:
-    where = {"image": str(bad.item.image), "prompt": bad.item.prompt}
-    return {**where, "code": bad.error.code, "message": bad.error.message}
-
-
-def _list(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows as lines of JSON, or take away what an earlier run has listed."""
-    if rows:
-        write_lines(path, (json.dumps(row) + "\n" for row in rows))
+def _write_scored(
+    out: Path, scored: Mapping[str, ScoredSuite], pairs: Mapping[str, Sequence[ScoredPair]]
+) -> None:
+    write_scored(out / FILE_NAME, (pair for some in pairs.values() for pair in some))
+    rankings = [ranking for one in scored.values() for ranking in one.rankings]
+    ratings = [rating for one in scored.values() for rating in one.ratings]
+    if rankings:
+        write_rankings(out / RANKINGS_FILE, rankings)
     else:
-        path.unlink(missing_ok=True)
+        (out / RANKINGS_FILE).unlink(missing_ok=True)
+    if ratings:
+        write_ratings(out / RATINGS_FILE, ratings)
+    else:
+        (out / RATINGS_FILE).unlink(missing_ok=True)
 
 
 def _flat(identity: ScorerIdentity) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from librehps.errors import InputError
 from librehps.evaluate.identity import item_key
-from librehps.evaluate.image_digest import image_digest
+from librehps.evaluate.pictures import FilePictures, Pictures, PictureSource
 from librehps.evaluate.score_cache import Outcome, ScoreCache
 from librehps.progress import ignore
 
@@ -32,12 +32,12 @@ class PictureScorer(Protocol):
     def score_images(
         self,
         *,
-        images: Sequence[Path],
+        images: Sequence[PictureSource],
         prompts: Sequence[str],
         on_error: Literal["return"],
         max_batch_tokens: int,
     ) -> Sequence[Outcome]:
-        """Return a score for each image, or the error where there is none."""
+        """Return a score for each image, a file or its bytes, or the error where there is none."""
         ...
 
 
@@ -46,7 +46,7 @@ class Item:
     """A picture and what it should show.
 
     Args:
-        image: Its file.
+        image: Its file, or what else :class:`~librehps.evaluate.pictures.Pictures` knows it by.
         prompt: What it should show.
     """
 
@@ -72,6 +72,7 @@ def score_items(
     items: Iterable[Item],
     cache: ScoreCache,
     *,
+    pictures: Pictures | None = None,
     max_bad_share: float = 0.01,
     max_batch_tokens: int = 8192,
     chunk: int = DEFAULT_CHUNK,
@@ -87,6 +88,7 @@ def score_items(
         scorer: What scores.
         items: What to score; one that is there twice is scored once.
         cache: Where scores are kept; its identity must be the scorer's.
+        pictures: Finds the pictures; they are files if ``None``.
         max_bad_share: The largest share of items without a score that is put up with.
         max_batch_tokens: Most tokens computed at a time.
         chunk: Items that are scored and kept at a time, at least 1.
@@ -99,6 +101,7 @@ def score_items(
     Raises:
         InputError: More bad items than allowed (code ``evaluation_bad_items``).
     """
+    where = FilePictures() if pictures is None else pictures
     wanted = list(dict.fromkeys(items))
     allowed = max_bad_share * len(wanted)
     outcomes: dict[Item, Outcome] = {}
@@ -122,7 +125,7 @@ def score_items(
     keys: dict[str, list[Item]] = {}
     for item in wanted:
         if item.image not in digests:
-            digests[item.image] = _digest(item.image)
+            digests[item.image] = _digest(where, item.image)
         digest = digests[item.image]
         if isinstance(digest, InputError):
             settle(item, digest)
@@ -134,7 +137,7 @@ def score_items(
         missing = {key: item for key, item in part.items() if key not in cache}
         if missing and not scorer.deterministic:
             missing = part
-        found = _score(scorer, missing, digests, max_batch_tokens) if missing else {}
+        found = _score(scorer, missing, where, digests, max_batch_tokens) if missing else {}
         # What changed under our hands belongs to no key.
         cache.add({key: out for key, out in found.items() if not _is_changed(out)})
         for key in part:
@@ -146,24 +149,36 @@ def score_items(
 def _score(
     scorer: PictureScorer,
     items: Mapping[str, Item],
+    pictures: Pictures,
     digests: Mapping[Path, str | InputError],
     max_batch_tokens: int,
 ) -> dict[str, Outcome]:
+    sources = pictures.sources([item.image for item in items.values()])
+    found: dict[str, Outcome] = {}
+    there: dict[str, PictureSource] = {}
+    for key, source in zip(items, sources, strict=True):
+        if isinstance(source, InputError):
+            found[key] = source
+        else:
+            there[key] = source
+    if not there:
+        return found
     scored = scorer.score_images(
-        images=[item.image for item in items.values()],
-        prompts=[item.prompt for item in items.values()],
+        images=list(there.values()),
+        prompts=[items[key].prompt for key in there],
         on_error="return",
         max_batch_tokens=max_batch_tokens,
     )
-    return {
-        key: outcome if _digest(item.image) == digests[item.image] else _changed()
-        for (key, item), outcome in zip(items.items(), scored, strict=True)
-    }
+    for key, outcome in zip(there, scored, strict=True):
+        image = items[key].image
+        unchanged = _digest(pictures, image) == digests[image]
+        found[key] = outcome if unchanged else _changed()
+    return found
 
 
-def _digest(image: Path) -> str | InputError:
+def _digest(pictures: Pictures, image: Path) -> str | InputError:
     try:
-        return image_digest(image)
+        return pictures.digest(image)
     except InputError as error:
         return error
 

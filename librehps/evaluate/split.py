@@ -31,15 +31,19 @@ def in_calibration_part(global_index: int, *, share: float = CALIBRATION_SHARE) 
     return _fraction("split", global_index) < share
 
 
-def turned_round(global_index: int) -> bool:
+def turned_round(global_index: int, *, pair: str = "") -> bool:
     """Return whether a pair is judged the other way round than it is written, as half of them are.
 
     Files such as HPDv3's put the preferred picture first. An intercept would learn that, and a
     calibration error of the first picture's probability would measure it.
+
+    Args:
+        global_index: Place of the row in the benchmark's file, from 0.
+        pair: Which pair of the row, where it makes several.
     """
-    return _fraction("side", global_index) < 0.5
+    return _fraction("side", f"{global_index}:{pair}" if pair else global_index) < 0.5
 
 
-def _fraction(use: str, global_index: int) -> float:
-    digest = hashlib.sha256(f"{use}:{global_index}".encode()).digest()
+def _fraction(use: str, place: int | str) -> float:
+    digest = hashlib.sha256(f"{use}:{place}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,171 +1,174 @@
-"""Benchmarks by name: from a folder or a file to a list of comparisons with a tie rule."""
+"""The benchmarks that come with the package, by the name that a command line gives.
+
+Every reader of ``librehps.data.sources`` is one, with the tie rule of its published numbers.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from dataclasses import replace
 
-from librehps.data.hpdv3 import BadRow, read_hpdv3
-from librehps.data.records import Comparison
-from librehps.errors import ConfigError, InputError
-from librehps.evaluate.split import CALIBRATION_SHARE, in_calibration_part, turned_round
-from librehps.registry import Registry
+from librehps.data.sources import (
+    Columns,
+    GenAIBenchSource,
+    HPDv2Source,
+    HPDv3Source,
+    ImageRewardRatings,
+    ImageRewardSource,
+    PickAPicSource,
+    VideoAlignSource,
+    VideoGenRewardBench,
+    VisionRewardSource,
+    make_source,
+)
+from librehps.errors import ConfigError
+from librehps.evaluate.source_suite import SourceSuite
+from librehps.evaluate.suite import SUITES, Case, Suite, SuiteData, SuiteOptions, spread_evenly
 
-__all__ = ["SUITES", "Case", "Suite", "SuiteData", "spread_evenly"]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A comparison of a benchmark, the way round in which it is judged.
-
-    Args:
-        global_index: Place of its row in the file, from 0, also where other rows are bad.
-        comparison: What people said.
-        for_fitting: Whether it is in the part that calibrators and thresholds are fitted on.
-    """
-
-    global_index: int
-    comparison: Comparison
-    for_fitting: bool
+__all__ = ["SUITES", "Case", "Suite", "SuiteData", "SuiteOptions", "TABLES", "spread_evenly"]
 
 
-@dataclass(frozen=True)
-class SuiteData:
-    """What a benchmark holds.
-
-    Args:
-        name: What it is called in a report.
-        cases: Its comparisons, in the order of the file.
-        images: Folder that paths of images are shown relative to.
-        sha256: Of the file, as 64 hexadecimal digits.
-        num_rows: Rows in the file.
-        bad_rows: Those that could not be read.
-    """
-
-    name: str
-    cases: tuple[Case, ...]
-    images: Path
-    sha256: str
-    num_rows: int
-    bad_rows: tuple[BadRow, ...]
+#: Tables of the user's own, whose columns can be named, and what each is.
+TABLES = {
+    "csv": "comma-separated values",
+    "jsonl": "JSON lines or a JSON list",
+    "parquet": "parquet files",
+    "webdataset": "tar shards",
+}
 
 
-@runtime_checkable
-class Suite(Protocol):
-    """A benchmark. To add one, register an object with these in ``SUITES``."""
+class _Published:
+    """Makes a benchmark whose columns are fixed."""
 
-    @property
-    def tie_rule(self) -> str:
-        """The rule of its published numbers: a name in ``TIE_RULES``."""
-        ...
+    def __init__(self, suite: SourceSuite) -> None:
+        self.suite = suite
 
-    @property
-    def description(self) -> str:
-        """What it is, in a line."""
-        ...
-
-    def read(self, data: Path) -> SuiteData:
-        """Read it.
-
-        Args:
-            data: The folder or the file that the user has named.
+    def __call__(self, options: SuiteOptions) -> SourceSuite:
+        """Return it.
 
         Raises:
-            InputError: What is there cannot be read.
+            ConfigError: See :func:`_with_options`.
         """
-        ...
-
-
-SUITES: Registry[Suite] = Registry("suite")
-
-
-@dataclass(frozen=True)
-class HPDv3Layout:
-    """Comparisons in HPDv3's JSON layout, with images beside them.
-
-    Args:
-        description: What it is, in a line.
-        file: Name of the file in the folder that the user names; ``None`` if that is the file.
-        name: What it is called in a report; ``None`` for the folder and the name of the file.
-        tie_rule: A name in ``TIE_RULES``.
-        share: Share of the rows that is for fitting.
-    """
-
-    description: str
-    file: str | None = None
-    name: str | None = None
-    tie_rule: str = "strict"
-    share: float = CALIBRATION_SHARE
-
-    def read(self, data: Path) -> SuiteData:
-        """Read the file; see :class:`Suite`.
-
-        Raises:
-            InputError: See :func:`~librehps.data.hpdv3.read_hpdv3`.
-            ConfigError: A folder where a file is wanted, or the other way round (code
-                ``suite_data``).
-        """
-        path = data if self.file is None else data / self.file
-        if data.is_dir() == (self.file is None):
-            wanted = "a file" if self.file is None else f"the folder that holds {self.file}"
+        if options.columns is not None:
             raise ConfigError(
-                f"this suite takes {wanted}: name it with --data",
-                code="suite_data",
-                item=str(data),
+                f"{self.suite.description!r} has columns of its own; they can be named for "
+                f"{', '.join(TABLES)}",
+                code="data_columns",
             )
-        found = read_hpdv3(path)
-        bad = {row.index for row in found.bad}
-        places = [place for place in range(found.rows) if place not in bad]
-        cases = tuple(
-            Case(
-                global_index=place,
-                comparison=comparison.swapped() if turned_round(place) else comparison,
-                for_fitting=in_calibration_part(place, share=self.share),
-            )
-            for place, comparison in zip(places, found.comparisons, strict=True)
-        )
-        if not cases:
-            raise InputError("holds no comparison", code="data_file", item=str(path))
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        name = self.name or f"{path.resolve().parent.name}/{path.stem}"
-        return SuiteData(name, cases, path.parent, digest, found.rows, found.bad)
+        return _with_options(self.suite, options)
 
 
-SUITES.register("hpdv3")(
-    HPDv3Layout(
-        description="test.json of HPDv3; calibrators are fitted on 10 % and judged on the rest",
-        file="test.json",
-        name="hpdv3",
-    )
-)
-SUITES.register("hpdv3-test")(
-    HPDv3Layout(
-        description="the whole test.json of HPDv3, as HPSv3 reports it; nothing is fitted",
-        file="test.json",
-        name="hpdv3-test",
-        share=0.0,
-    )
-)
-SUITES.register("hpdv3-layout")(
-    HPDv3Layout(
-        description="any file in HPDv3's layout, such as one that librehps synth wrote; split as "
-        "hpdv3 is",
-    )
-)
+class _Table:
+    """Makes a benchmark of a table of the user's own."""
+
+    def __init__(self, name: str, what: str) -> None:
+        self.name = name
+        self.what = what
+
+    def __call__(self, options: SuiteOptions) -> SourceSuite:
+        """Return it.
+
+        Raises:
+            ConfigError: See :func:`_with_options`.
+        """
+        columns = options.columns or Columns()
+        description = f"{self.what} of your own; a row is a {columns.record}"
+        suite = SourceSuite(source=make_source(self.name, columns), description=description)
+        return _with_options(suite, options)
 
 
-def spread_evenly(cases: Sequence[Case], limit: int | None) -> tuple[Case, ...]:
-    """Return ``limit`` of the cases, spread evenly over the file; all where there are no more.
+def _with_options(suite: SourceSuite, options: SuiteOptions) -> SourceSuite:
+    """Return a benchmark with another root and share, where those are given.
 
     Raises:
-        ConfigError: A limit below 1 (code ``suite_limit``).
+        ConfigError: A share that is none (code ``split_share``).
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"the limit is {limit}; at least 1", code="suite_limit")
-    if limit is None or limit >= len(cases):
-        return tuple(cases)
-    return tuple(cases[place * len(cases) // limit] for place in range(limit))
+    share = suite.share if options.share is None else options.share
+    if not 0.0 <= share <= 1.0:
+        raise ConfigError(f"share is {share}; it must lie in [0, 1]", code="split_share")
+    return replace(suite, root=options.root, share=share)
+
+
+_SUITES = {
+    "hpdv3": SourceSuite(
+        source=HPDv3Source(),
+        description="test.json of HPDv3; calibrators are fitted on 10 % and judged on the rest",
+        file="test.json",
+        takes="folder",
+        name="hpdv3",
+    ),
+    "hpdv3-test": SourceSuite(
+        source=HPDv3Source(),
+        description="the whole test.json of HPDv3, as HPSv3 reports it; nothing is fitted",
+        file="test.json",
+        takes="folder",
+        name="hpdv3-test",
+        share=0.0,
+    ),
+    "hpdv3-layout": SourceSuite(
+        source=HPDv3Source(),
+        description="any file in HPDv3's layout, such as one that librehps synth wrote; split as "
+        "hpdv3 is",
+        takes="file",
+    ),
+    "hpdv2": SourceSuite(
+        source=HPDv2Source(),
+        description="HPDv2: rankings of test.json, or pairs of another file",
+        tie_rule="hpsv2",
+        file="test.json",
+        prefix="hpdv2",
+    ),
+    "pickapic": SourceSuite(
+        source=PickAPicSource(),
+        description="Pick-a-Pic v1 and v2: pairs in parquet, with their images",
+        tie_rule="pickscore",
+        prefix="pickapic",
+    ),
+    "imagereward": SourceSuite(
+        source=ImageRewardSource(),
+        description="rankings of ImageRewardDB, pairs of all prompts pooled as ImageReward does",
+        tie_rule="imagereward",
+        prefix="imagereward",
+    ),
+    "imagereward-hpsv2": SourceSuite(
+        source=ImageRewardSource(),
+        description="the same rankings, mean over prompts as HPSv2 reports them",
+        tie_rule="hpsv2_imagereward",
+        prefix="imagereward-hpsv2",
+    ),
+    "imagereward-ratings": SourceSuite(
+        source=ImageRewardRatings(),
+        description="marks of ImageRewardDB: overall, alignment and fidelity as coherence",
+        prefix="imagereward-ratings",
+    ),
+    "genai-bench": SourceSuite(
+        source=GenAIBenchSource(),
+        description="image_generation of TIGER-Lab's GenAI-Bench; ties are left out, as there",
+        prefix="genai-bench",
+        video_columns=("left_video", "right_video"),
+    ),
+    "visionreward": SourceSuite(
+        source=VisionRewardSource(),
+        description="VisionRewardDB-Image: marks on some twenty dimensions",
+        tie_rule="three_class",
+        prefix="visionreward",
+        video_columns=("video_path", "video1_path"),
+    ),
+    "videogen-rewardbench": SourceSuite(
+        source=VideoGenRewardBench(),
+        description="VideoGen-RewardBench: pairs of videos, which this version cannot score",
+        tie_rule="three_class",
+        prefix="videogen-rewardbench",
+        video=True,
+    ),
+    "videoalign": SourceSuite(
+        source=VideoAlignSource(),
+        description="VideoAlign's training file: pairs of videos, which this version cannot score",
+        tie_rule="three_class",
+        prefix="videoalign",
+        video=True,
+    ),
+}
+for _name, _suite in _SUITES.items():
+    SUITES.register(_name)(_Published(_suite))
+for _name, _what in TABLES.items():
+    SUITES.register(_name)(_Table(_name, _what))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,48 @@ def test_on_a_terminal_the_answer_is_a_sentence(
     assert "is preferred on overall with probability 0." in capsys.readouterr().out
     compare(images[0], images[0], prompt="a cat", model=str(place / "model"), device="cpu")
     assert "a tie on overall" in capsys.readouterr().out
+
+
+def calibration(model: str, slope: float) -> str:
+    fits = {"<global>": {"parameters": {"a": slope, "b": 0.0}, "num_pairs": 9, "num_ties": 0}}
+    return json.dumps(
+        {
+            "format_version": 1,
+            "kind": "platt",
+            "axis": "overall",
+            "ties": "half",
+            "model": model,
+            "fits": fits,
+        }
+    )
+
+
+def test_a_calibration_that_is_named_stands_in_for_one_of_another_model(
+    place: Path, tmp_path: Path
+) -> None:
+    from librehps.calibration import fingerprint
+
+    shutil.copytree(place / "model", tmp_path / "model")
+    own, foreign = fingerprint(tmp_path / "model"), "sha256:other"
+    beside = tmp_path / "model" / "calibration.json"
+    beside.write_text(calibration(foreign, 1.0))
+    (tmp_path / "named.json").write_text(calibration(own, 3.0))
+    (tmp_path / "foreign.json").write_text(calibration(foreign, 3.0))
+
+    def compared(*arguments: str) -> Result:
+        images = [str(place / name) for name in ("cat.png", "coffee.jpg")]
+        how = ["--prompt", "a cat", "--model", str(tmp_path / "model"), "--device", "cpu", "--json"]
+        return CliRunner().invoke(app, ["compare", *images, *how, "--deterministic", *arguments])
+
+    refused = compared()
+    assert (refused.exit_code, "[calibration_other_model]" in refused.stderr) == (2, True)
+    named = compared("--calibration", str(tmp_path / "named.json"))
+    assert named.exit_code == 0, named.stderr
+    # That of another model is no better for being named.
+    assert compared("--calibration", str(tmp_path / "foreign.json")).exit_code == 2
+    # Even one that is damaged does not matter where another one is named.
+    beside.write_text("{")
+    damaged = compared("--calibration", str(tmp_path / "named.json"))
+    assert damaged.stdout == named.stdout
+    beside.write_text((tmp_path / "named.json").read_text())
+    assert compared().stdout == named.stdout

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from librehps.cli.main import app
 from librehps.data.synthetic import World, write_split
 from librehps.testing.tiny import make_tiny_checkpoint
+from tests.evaluate import suite_samples
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +88,68 @@ def test_wrong_usage_is_status_2(place: Path, tmp_path: Path) -> None:
         (("--suite", "hpd3", "--data", world), "did you mean 'hpdv3'"),
         (("--suite", "hpdv3", "--data", world / "test.json"), "[suite_data]"),
         (("--suite", "hpdv3", "--data", world, "--tie-rule", "loose"), "[name_unknown]"),
+        (("--suite", "hpdv3", "--data", world, "--column", "prompt=x"), "[data_columns]"),
+        (("--suite", "csv", "--data", world, "--column", "prompt"), "NAME=VALUE"),
+        (("--suite", "videoalign", "--data", world / "no-such.csv"), "[suite_video]"),
     ):
         result = run(place, *arguments, "--out", out)
         assert result.exit_code == 2, result.output
         assert said in " ".join(result.stderr.split())
         assert result.stdout == ""
     assert not out.exists()
+
+
+def test_a_table_of_ones_own_and_rankings_with_roots(place: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    rows = [
+        {"caption": f"p{n // 2}", "left": f"{n}-1.png", "right": f"{n}-2.png", "winner": "R"}
+        for n in range(6)
+    ]
+    suite_samples.hpdv2(pictures, count=4)
+    table = suite_samples.save_csv(tmp_path / "own.csv", rows)
+    columns = ("prompt=caption", "image_a=left", "image_b=right", "preferred=winner")
+    arguments = (
+        *("--suite", "csv", "--data", table, "--suite", "hpdv2", "--data", pictures / "test.json"),
+        *("--root", pictures, "--fit-share", 0, "--out", tmp_path / "out"),
+        *(word for column in columns for word in ("--column", column)),
+        *("--label", "L=1", "--label", "R=0"),
+    )
+    # Of the table, the last two rows name pictures that are not there.
+    result = run(place, *arguments, "--max-bad-share", 0.4)
+    assert result.exit_code == 1, result.stderr
+    assert "4 pictures have no score" in result.stderr
+    pairs, ranked = result.stdout.rstrip("\n").split("\n\n")
+    rows_of = [line.split("\t") for line in pairs.splitlines()[1:]]
+    name = f"{tmp_path.name}/own"
+    assert [row[:3] for row in rows_of[:2]] == [
+        [name, "overall", "4"],
+        ["hpdv2/test", "overall", "24"],
+    ]
+    assert (rows_of[0][5], rows_of[1][5]) == ("strict", "hpsv2")
+    head, row = [line.split("\t") for line in ranked.splitlines()]
+    assert head[:2] == ["suite", "rankings"]
+    assert row[:3] == ["hpdv2/test", "4", "4"]
+
+
+def test_pictures_inside_a_file_are_scored_and_shown(place: Path, tmp_path: Path) -> None:
+    data = suite_samples.genai_bench(tmp_path)
+    result = run(
+        place, "--suite", "genai-bench", "--data", data, "--out", tmp_path / "out", "--json"
+    )
+    assert result.exit_code == 0, result.stderr
+    (suite,) = json.loads(result.stdout)["suites"]
+    assert (suite["name"], suite["num_pairs"]) == ("genai-bench/test", 6)
+    assert "no picture" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_calibration_of_another_model_is_no_obstacle(place: Path, tmp_path: Path) -> None:
+    make_tiny_checkpoint(tmp_path / "model", heads=("multi_axis",))
+    foreign = {"format_version": 1, "kind": "platt", "axis": "overall", "model": "sha256:other"}
+    fits = {"<global>": {"parameters": {"a": 1.0, "b": 0.0}, "num_pairs": 9, "num_ties": 0}}
+    (tmp_path / "model" / "calibration.json").write_text(
+        json.dumps({**foreign, "ties": "half", "fits": fits})
+    )
+    arguments = ("--suite", "hpdv3", "--data", place / "world", "--out", tmp_path / "out")
+    how = ("--model", str(tmp_path / "model"), "--device", "cpu", "--limit", "6", "--no-html")
+    result = CliRunner().invoke(app, ["evaluate", *map(str, arguments), *how])
+    assert result.exit_code == 0, result.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,10 +17,12 @@ from PIL import Image
 
 from librehps.errors import BackendError
 from librehps.evaluate.html_report import MAX_ERRORS, ReportedSuite, load_template, render_report
-from librehps.evaluate.report import aggregate_over_suites, measure_suites
+from librehps.evaluate.report import SuiteMeasure, aggregate_over_suites, measure_suites
 from librehps.evaluate.scored import ScoredPair
 from librehps.evaluate.tie_rules import make_tie_rule
 from librehps.results import AxisScore
+from tests.evaluate.test_scored_rankings import ranking
+from tests.evaluate.test_scored_ratings import rating
 
 HOSTILE = (
     "<script>alert(1)</script>\"' onerror=x {{ 7 * 7 }} \x00\x1b\u202eevil\u202c שלום <img src=x>"
@@ -80,7 +83,15 @@ def is_wrong(pair: ScoredPair) -> bool:
 
 def render(pairs: dict[str, list[ScoredPair]], images: Path, **changes: Any) -> str:
     rules = {name: make_tie_rule("strict") for name in pairs}
-    suites = measure_suites(pairs, tie_rules=rules)
+    return render_measured(measure_suites(pairs, tie_rules=rules), pairs, images, **changes)
+
+
+def render_measured(
+    suites: Sequence[SuiteMeasure],
+    pairs: dict[str, list[ScoredPair]],
+    images: Path,
+    **changes: Any,
+) -> str:
     common = {"suite": "hpdv3", "data": "data <b>", "sha256": "0" * 64, "limit": None}
     counts = {"num_rows": 9, "num_bad_rows": 0, "num_pairs": 9}
     document = {
@@ -206,3 +217,24 @@ def test_without_jinja2_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         load_template()
     assert caught.value.code == "jinja2_missing"
     assert "librehps[evaluate]" in str(caught.value)
+
+
+def test_rankings_and_marks_have_tables_of_their_own(tmp_path: Path) -> None:
+    rankings = [ranking(place, (1, 2, 3)) for place in range(0, 40, 2)]
+    pairs = {"s": [pair for one in rankings for pair in one.pairs()], "marks": []}
+    marks = [replace(rating(HOSTILE, "overall"), value=float(n)) for n in range(9)]
+    rules = {name: make_tie_rule("hpsv2") for name in pairs}
+    suites = measure_suites(
+        pairs, tie_rules=rules, rankings={"s": rankings}, ratings={"marks": marks}
+    )
+    text = Page(render_measured(suites, pairs, tmp_path)).text
+    found = suites[0].rankings
+    assert found is not None
+    assert found.accuracy is not None
+    interval = f"{found.accuracy.low:.4f} to {found.accuracy.high:.4f}"
+    assert f"{found.accuracy.value:.4f}{interval}hpsv2" in text
+    assert "means over the 20 rankings" in text
+    assert text.count("The worst errors") == 1
+    # A mark of one score is constant: there is no correlation, and the page says so by dashes.
+    assert "Pearson's r" in text
+    assert "<script>alert(1)</script>" in text

@@ -14,6 +14,8 @@ from librehps.evaluate.report import aggregate_over_suites, measure_suites
 from librehps.evaluate.scored import ScoredPair, score_pairs
 from librehps.evaluate.tie_rules import make_tie_rule
 from librehps.results import AxisScore
+from tests.evaluate.test_scored_rankings import ranking
+from tests.evaluate.test_scored_ratings import rating
 
 
 def drawn(suite: str, count: int, slope: float, seed: int) -> list[ScoredPair]:
@@ -106,3 +108,31 @@ def test_a_rule_without_pairs_to_choose_on_names_the_benchmark() -> None:
     with pytest.raises(InputError) as caught:
         measure_suites({"flat": held_out}, tie_rules={"flat": make_tie_rule("pickscore")})
     assert (caught.value.code, caught.value.item) == ("tie_rule_validation", "flat, overall")
+
+
+def test_rankings_are_measured_on_what_is_held_out_with_the_rule_of_the_pairs() -> None:
+    rankings = [
+        replace(ranking(place, (1, 2, 3)), for_fitting=place % 3 == 0) for place in range(30)
+    ]
+    pairs = {"s": [pair for one in rankings for pair in one.pairs()]}
+    rules = {"s": make_tie_rule("three_class")}
+    (suite,) = measure_suites(pairs, tie_rules=rules, rankings={"s": rankings})
+    assert suite.rankings is not None
+    assert suite.rankings.num_rankings == 20
+    # With the threshold that was chosen on the others.
+    assert suite.rankings.tie_rule is suite.axes["overall"].tie_rule
+    assert suite.to_dict()["rankings"]["num_pairs"] == 60
+    (without,) = measure_suites(pairs, tie_rules=rules)
+    assert (without.rankings, without.to_dict()["rankings"]) == (None, None)
+
+
+def test_marks_alone_are_enough() -> None:
+    marks = [rating("style", "style"), rating("overall", "style")]
+    rules = {"s": make_tie_rule("strict")}
+    (suite,) = measure_suites({"s": []}, tie_rules=rules, ratings={"s": marks})
+    assert (list(suite.axes), list(suite.ratings)) == ([], ["style"])
+    assert suite.to_dict()["ratings"]["style"]["num_ratings"] == 1
+    # Nobody scored what the other one marks.
+    with pytest.raises(InputError) as caught:
+        measure_suites({"s": []}, tie_rules=rules, ratings={"s": marks[1:]})
+    assert caught.value.code == "evaluation_empty"

@@ -9,6 +9,7 @@ import pytest
 
 from librehps.errors import InputError
 from librehps.evaluate.identity import ScorerIdentity
+from librehps.evaluate.pictures import PictureSource
 from librehps.evaluate.score_cache import Outcome, ScoreCache
 from librehps.evaluate.scoring import BadItem, Item, score_items
 from librehps.results import AxisScore, Score
@@ -143,3 +144,48 @@ def test_a_file_that_changes_meanwhile_is_never_kept(tmp_path: Path) -> None:
     changed = found[wanted[0]]
     assert isinstance(changed, InputError)
     assert changed.code == "image_changed"
+
+
+def test_pictures_that_are_no_files_are_handed_over_as_bytes(tmp_path: Path) -> None:
+    class Given:
+        """Three pictures, of which one is gone when it is to be scored."""
+
+        def digest(self, image: Path) -> str:
+            return image.name
+
+        def sources(self, images: Sequence[Path]) -> list[PictureSource | InputError]:
+            return [
+                InputError("gone", code="image_changed") if image.name == "2" else b"x" * 9
+                for image in images
+            ]
+
+    class ByBytes:
+        deterministic = True
+
+        def __init__(self) -> None:
+            self.asked: list[Sequence[PictureSource]] = []
+
+        def score_images(
+            self,
+            *,
+            images: Sequence[PictureSource],
+            prompts: Sequence[str],
+            on_error: str,
+            max_batch_tokens: int,
+        ) -> list[Outcome]:
+            self.asked.append(images)
+            return [Score(overall=AxisScore(float(len(str(image))))) for image in images]
+
+    wanted = [Item(Path(name), "p") for name in ("1", "2", "3")]
+    scorer = ByBytes()
+    with ScoreCache(tmp_path / "cache", IDENTITY) as cache:
+        found = score_items(scorer, wanted, cache, pictures=Given(), max_bad_share=0.5)
+        # What is gone is not kept: it may be back the next time.
+        assert len(cache) == 2
+    assert scorer.asked == [[b"x" * 9] * 2]
+    gone = found[wanted[1]]
+    assert isinstance(gone, InputError)
+    assert gone.code == "image_changed"
+    with ScoreCache(tmp_path / "none", IDENTITY) as cache:
+        score_items(scorer, wanted[1:2], cache, pictures=Given(), max_bad_share=1.0)
+    assert len(scorer.asked) == 1

@@ -42,3 +42,11 @@ def test_a_share_is_from_0_to_1() -> None:
     with pytest.raises(ConfigError) as caught:
         in_calibration_part(0, share=1.5)
     assert caught.value.code == "split_share"
+
+
+def test_pairs_of_one_row_are_turned_each_by_itself() -> None:
+    digest = hashlib.sha256(b"side:7:0-1").digest()
+    below = int.from_bytes(digest[:8], "big") < 2**63
+    assert turned_round(7, pair="0-1") == below
+    turned = sum(turned_round(n, pair=f"0-{k}") for n in range(1000) for k in (1, 2, 3, 4))
+    assert abs(turned - 2000) < 158

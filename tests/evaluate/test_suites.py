@@ -1,21 +1,55 @@
-"""Suites: which rows they take, how they split and turn them, and what they refuse."""
+"""The suites that come with the package: one contract for all, their tie rules and options."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from librehps.data.records import Comparison
+from librehps.data.sources import SOURCES, Columns
 from librehps.errors import ConfigError, InputError
 from librehps.evaluate.split import in_calibration_part, turned_round
-from librehps.evaluate.suites import SUITES, Suite, spread_evenly
-from librehps.evaluate.tie_rules import TIE_RULES
+from librehps.evaluate.suite import SuiteOptions
+from librehps.evaluate.suites import SUITES
+from librehps.testing.suite_contract import check_suite
+from tests.evaluate.suite_samples import SAMPLES
+
+# The rules of the published numbers; see the table of tie rules in docs/evaluation.md.
+RULES = {
+    "hpdv3": "strict",
+    "hpdv3-test": "strict",
+    "hpdv3-layout": "strict",
+    "hpdv2": "hpsv2",
+    "pickapic": "pickscore",
+    "imagereward": "imagereward",
+    "imagereward-hpsv2": "hpsv2_imagereward",
+    "imagereward-ratings": "strict",
+    "genai-bench": "strict",
+    "visionreward": "three_class",
+    "videogen-rewardbench": "three_class",
+    "videoalign": "three_class",
+    "csv": "strict",
+    "jsonl": "strict",
+    "parquet": "strict",
+    "webdataset": "strict",
+}
 
 
-def write(path: Path, count: int = 40, bad: tuple[int, ...] = ()) -> Path:
+@pytest.mark.parametrize("name", list(SUITES))
+def test_every_suite_keeps_the_contract(name: str, tmp_path: Path) -> None:
+    make, options = SAMPLES[name]
+    check_suite(SUITES[name](options), make(tmp_path))
+
+
+def test_every_reader_is_a_suite_with_the_rule_of_its_origin() -> None:
+    assert set(SOURCES) <= set(SUITES)
+    assert {name: SUITES[name](SuiteOptions()).tie_rule for name in SUITES} == RULES
+
+
+def write(path: Path, count: int = 40) -> None:
     rows: list[dict[str, Any]] = [
         {
             "prompt": f"prompt {n // 2}",
@@ -26,44 +60,23 @@ def write(path: Path, count: int = 40, bad: tuple[int, ...] = ()) -> Path:
         }
         for n in range(count)
     ]
-    for place in bad:
-        rows[place]["path1"] = "../outside.png"
     path.write_text(json.dumps(rows))
-    return path
 
 
-@pytest.mark.parametrize("name", list(SUITES))
-def test_every_suite_has_a_rule_and_says_what_it_is(name: str) -> None:
-    assert isinstance(SUITES[name], Suite)
-    assert SUITES[name].tie_rule in TIE_RULES
-    assert SUITES[name].description
-
-
-def test_pairs_are_split_and_turned_by_their_row(tmp_path: Path) -> None:
-    path = write(tmp_path / "test.json")
-    found = SUITES["hpdv3"].read(tmp_path)
+def test_pairs_of_hpdv3_are_split_and_turned_by_their_row(tmp_path: Path) -> None:
+    write(tmp_path / "test.json")
+    found = SUITES["hpdv3"](SuiteOptions()).read(tmp_path)
     assert (found.name, found.num_rows, len(found.cases)) == ("hpdv3", 40, 40)
-    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert found.images == tmp_path
     for place, case in enumerate(found.cases):
-        assert case.global_index == place
-        assert case.for_fitting == in_calibration_part(place)
+        pair = case.record
+        assert isinstance(pair, Comparison)
+        assert (case.global_index, case.for_fitting) == (place, in_calibration_part(place))
         first = 2 if turned_round(place) else 1
-        assert case.comparison.image_a == tmp_path / f"images/{place}-{first}.png"
-        assert case.comparison.target == (0.25 if turned_round(place) else 0.75)
-        assert case.comparison.axis_targets["style"] == (0.75 if turned_round(place) else 0.25)
-    assert not any(case.for_fitting for case in SUITES["hpdv3-test"].read(tmp_path).cases)
-
-
-def test_a_bad_row_moves_no_other(tmp_path: Path) -> None:
-    write(tmp_path / "some.json", count=200, bad=(3,))
-    found = SUITES["hpdv3-layout"].read(tmp_path / "some.json")
-    assert found.name == f"{tmp_path.name}/some"
-    assert [row.index for row in found.bad_rows] == [3]
-    assert [case.global_index for case in found.cases] == [n for n in range(200) if n != 3]
-    by_index = {case.global_index: case for case in found.cases}
-    assert by_index[7].comparison.image_a.name.startswith("7-")
-    assert by_index[7].for_fitting == in_calibration_part(7)
+        assert pair.image_a == tmp_path / f"images/{place}-{first}.png"
+        assert pair.target == (0.25 if turned_round(place) else 0.75)
+        assert pair.axis_targets["style"] == (0.75 if turned_round(place) else 0.25)
+    whole = SUITES["hpdv3-test"](SuiteOptions()).read(tmp_path)
+    assert not any(case.for_fitting for case in whole.cases)
 
 
 def test_wrong_data_is_named(tmp_path: Path) -> None:
@@ -73,19 +86,40 @@ def test_wrong_data_is_named(tmp_path: Path) -> None:
         ("hpdv3-layout", tmp_path, ConfigError, "suite_data"),
         ("hpdv3-layout", tmp_path / "nowhere.json", InputError, "data_file"),
         ("hpdv3", tmp_path, InputError, "data_file"),
+        ("hpdv2", tmp_path / "nowhere", InputError, "data_file"),
     ]
     for name, data, kind, code in cases:
         with pytest.raises(kind) as caught:
-            SUITES[name].read(data)
+            SUITES[name](SuiteOptions()).read(data)
         assert caught.value.code == code
 
 
-def test_a_limit_takes_from_all_over_the_file(tmp_path: Path) -> None:
+def test_hpdv2_takes_its_test_file_out_of_a_folder(tmp_path: Path) -> None:
+    make, options = SAMPLES["hpdv2"]
+    make(tmp_path)
+    (tmp_path / "train.json").write_text("[]")
+    suite = SUITES["hpdv2"](options)
+    assert suite.read(tmp_path).cases == suite.read(tmp_path / "test.json").cases
+    assert suite.read(tmp_path).name == "hpdv2/test"
+
+
+def test_root_and_share_are_the_users(tmp_path: Path) -> None:
     write(tmp_path / "test.json")
-    cases = SUITES["hpdv3"].read(tmp_path).cases
-    assert [case.global_index for case in spread_evenly(cases, 5)] == [0, 8, 16, 24, 32]
-    assert spread_evenly(cases, 40) == spread_evenly(cases, 900) == cases
-    assert spread_evenly(cases, None) == cases
+    options = SuiteOptions(root=tmp_path / "pictures", share=1.0)
+    found = SUITES["hpdv3"](options).read(tmp_path)
+    assert found.images == tmp_path / "pictures"
+    assert all(case.for_fitting for case in found.cases)
     with pytest.raises(ConfigError) as caught:
-        spread_evenly(cases, 0)
-    assert caught.value.code == "suite_limit"
+        SUITES["csv"](SuiteOptions(share=1.5))
+    assert caught.value.code == "split_share"
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if name not in ("csv",)])
+def test_columns_are_for_tables(name: str) -> None:
+    options = SuiteOptions(columns=Columns(record="ranking"))
+    if name in ("jsonl", "parquet", "webdataset"):
+        assert "a row is a ranking" in SUITES[name](options).description
+        return
+    with pytest.raises(ConfigError) as caught:
+        SUITES[name](options)
+    assert caught.value.code == "data_columns"

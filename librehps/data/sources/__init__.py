@@ -4,6 +4,7 @@
 """
 
 from librehps.data.sources.columns import Columns
+from librehps.data.sources.files import find_files
 from librehps.data.sources.genai_bench import GenAIBenchSource
 from librehps.data.sources.hpdv2 import HPDv2Source
 from librehps.data.sources.hpdv3 import HPDv3Source
@@ -11,7 +12,7 @@ from librehps.data.sources.image_reward import ImageRewardRatings, ImageRewardSo
 from librehps.data.sources.images import ImageFiles
 from librehps.data.sources.pick_a_pic import PickAPicSource
 from librehps.data.sources.protocol import SOURCES, Dropped, Record, Row, Source
-from librehps.data.sources.reading import Reading, read
+from librehps.data.sources.reading import Reading, make_source, read
 from librehps.data.sources.report import BadRow, Report
 from librehps.data.sources.tables import CsvTable, JsonTable, ParquetTable, WebDataset
 from librehps.data.sources.video_align import VideoAlignSource, VideoGenRewardBench
@@ -41,5 +42,7 @@ __all__ = [
     "VideoGenRewardBench",
     "VisionRewardSource",
     "WebDataset",
+    "find_files",
+    "make_source",
     "read",
 ]

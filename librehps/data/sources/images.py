@@ -5,7 +5,8 @@ written to a folder that the caller names, under the hash of what they are, and 
 that file. A reference to a place inside the parquet file would save the disk space, but opening
 one image would decompress the thousand others of its row group, and the loader opens them in a
 random order. So the loader and the scorer need not know of it, an image that is in many
-pairs is kept once, and two pairs of the same images are seen to be so.
+pairs is kept once, and two pairs of the same images are seen to be so. Who goes through the rows in
+their order, as an evaluation does, needs no such copy and hands over an `ImageStore` of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from librehps.data.fields import bad_field, image_path, text
 from librehps.errors import ConfigError, InputError
@@ -23,10 +24,43 @@ from librehps.inputs.containers import FORMATS, describe, sniff
 from librehps.inputs.limits import DEFAULT_LIMITS, ImageLimits
 from librehps.writing import write_bytes
 
-__all__ = ["ImageFiles"]
+__all__ = ["FolderStore", "ImageFiles", "ImageStore"]
 
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:")
+
+
+@runtime_checkable
+class ImageStore(Protocol):
+    """Takes images that come as bytes."""
+
+    def keep(self, data: bytes, name: str) -> Path:
+        """Take an image, and return what a record shall call it.
+
+        Args:
+            data: The bytes of its file, of a kind that is read here and within the limits.
+            name: The SHA-256 of the bytes, as 64 hexadecimal digits, with an ending for the kind.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """Writes images to files, each once.
+
+    Args:
+        folder: Where to; made if it is not there.
+    """
+
+    folder: Path
+
+    def keep(self, data: bytes, name: str) -> Path:
+        """Return the image's file; see `ImageStore`."""
+        # Two letters: a folder with a million files in it is slow to open.
+        path = self.folder / name[:2] / name
+        if not (path.is_file() and path.stat().st_size == len(data)):
+            write_bytes(path, data)
+        return path
 
 
 @dataclass(frozen=True)
@@ -39,6 +73,7 @@ class ImageFiles:
         allow_outside: Whether absolute paths and ``..`` are allowed after all.
         check_files: Whether a file that is not there is an error.
         limits: What an image's bytes may be at most.
+        store: Takes images that come as bytes, in place of ``cache``.
     """
 
     root: Path
@@ -46,6 +81,7 @@ class ImageFiles:
     allow_outside: bool = False
     check_files: bool = False
     limits: ImageLimits = DEFAULT_LIMITS
+    store: ImageStore | None = None
 
     def image(self, fields: Mapping[str, Any], name: str) -> Path:
         """Return the file of the image in a field.
@@ -88,7 +124,10 @@ class ImageFiles:
         return path
 
     def _keep(self, data: bytes, name: str) -> Path:
-        if self.cache is None:
+        store = self.store
+        if store is None and self.cache is not None:
+            store = FolderStore(self.cache)
+        if store is None:
             raise ConfigError(
                 f"{name} holds the image itself: name a folder to keep the images in (image_cache)",
                 code="data_image_cache",
@@ -106,13 +145,8 @@ class ImageFiles:
                 f"formats are {', '.join(FORMATS)}",
                 code=code,
             )
-        digest = hashlib.sha256(data).hexdigest()
         suffix = _SUFFIXES.get(kind, f".{kind.lower()}")
-        # Two letters: a folder with a million files in it is slow to open.
-        path = self.cache / digest[:2] / f"{digest}{suffix}"
-        if not (path.is_file() and path.stat().st_size == len(data)):
-            write_bytes(path, data)
-        return path
+        return store.keep(data, hashlib.sha256(data).hexdigest() + suffix)
 
 
 def _check_file(path: Path, name: str) -> None:

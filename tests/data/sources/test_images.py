@@ -113,3 +113,25 @@ def test_what_is_neither_path_nor_bytes_is_refused(images: ImageFiles, value: ob
     with pytest.raises(InputError) as caught:
         images.image({"at": value}, "at")
     assert caught.value.code == "data_row"
+
+
+def test_a_store_takes_what_would_be_written(tmp_path: Path, picture: Picture) -> None:
+    class Listed:
+        def __init__(self) -> None:
+            self.taken: dict[str, bytes] = {}
+
+        def keep(self, data: bytes, name: str) -> Path:
+            self.taken[name] = data
+            return Path("kept") / name
+
+    store, data = Listed(), picture(7)
+    for cache in (None, tmp_path / "cache"):
+        images = ImageFiles(tmp_path, cache=cache, store=store)
+        name = f"{hashlib.sha256(data).hexdigest()}.png"
+        assert images.image({"at": data}, "at") == Path("kept") / name
+        assert store.taken == {name: data}
+        # A path stays one, and what is no image is refused before the store is asked.
+        assert images.image({"at": "1.png"}, "at") == tmp_path / "1.png"
+        with pytest.raises(InputError):
+            images.image({"at": b"no picture"}, "at")
+    assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,9 @@ from librehps.data.sources.columns import Columns
 from librehps.data.sources.hpdv3 import HPDv3Source
 from librehps.data.sources.images import ImageFiles
 from librehps.data.sources.protocol import Dropped, Record, Row
-from librehps.data.sources.reading import Reading, read
+from librehps.data.sources.reading import EARLY_ROWS, Reading, make_source, read
+from librehps.data.sources.report import BadRow
+from librehps.data.sources.tables import JsonTable
 from librehps.errors import ConfigError, InputError
 from librehps.testing.tiny import tiny_processor
 
@@ -69,6 +71,73 @@ def test_more_bad_rows_than_allowed_raise_at_the_end(tmp_path: Path) -> None:
     assert (caught.value.code, caught.value.item) == ("data_bad_rows", str(path))
     assert len(found) == 2
     assert len(listing.read_text().splitlines()) == 2
+
+
+def first_rows(count: int, share: float) -> list[dict[str, Any]]:
+    """Rows of which a share is bad, spread evenly."""
+    return [BAD if int((n + 1) * share) > int(n * share) else ROW for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "limit", "stopped_at"),
+    [
+        # Far above the limit: at the first bad row from the thousandth on.
+        (1.0, 0.01, EARLY_ROWS),
+        (0.2, 0.01, EARLY_ROWS),
+        (1.0, 0.2, EARLY_ROWS),
+        (0.01, 0.0, EARLY_ROWS),
+        # Above the limit, and the rest might still make up for it: at the end.
+        (0.05, 0.01, None),
+        (0.4, 0.3, None),
+    ],
+)
+def test_a_file_that_is_bad_through_and_through_is_given_up_early(
+    tmp_path: Path, bad: float, limit: float, stopped_at: int | None
+) -> None:
+    path = save(tmp_path, *first_rows(EARLY_ROWS + 500, bad))
+    listing = tmp_path / "bad.jsonl"
+    reading = read("hpdv3", path, max_bad_share=limit, bad_rows=listing)
+    with pytest.raises(InputError) as caught:
+        list(reading)
+    assert caught.value.code == "data_bad_rows"
+    report = reading.report
+    assert report.rows == (EARLY_ROWS + 500 if stopped_at is None else stopped_at)
+    assert report.finished == (stopped_at is None)
+    assert ("of the first 1000 rows" in str(caught.value)) == (stopped_at is not None)
+    assert len(listing.read_text().splitlines()) == report.num_bad
+
+
+def test_what_is_allowed_is_never_given_up(tmp_path: Path) -> None:
+    path = save(tmp_path, *first_rows(EARLY_ROWS + 500, 0.9))
+    assert len(list(read("hpdv3", path, max_bad_share=0.9))) == 150
+    # A bad beginning is made up for by the rest.
+    path = save(tmp_path, *[BAD] * 20, *[ROW] * (EARLY_ROWS + 1000))
+    assert len(list(read("hpdv3", path, max_bad_share=0.01))) == EARLY_ROWS + 1000
+
+
+def test_rows_are_counted_through_files_and_bad_ones_are_told(tmp_path: Path) -> None:
+    save(tmp_path, ROW, BAD, ROW, name="a.json")
+    save(tmp_path, ROW, name="b.json")
+    told: list[BadRow] = []
+    files = (tmp_path / "a.json", tmp_path / "b.json")
+    reading = Reading(
+        HPDv3Source(), files, ImageFiles(tmp_path), max_bad_share=1.0, on_bad=told.append
+    )
+    found = [(number, row.name, len(records)) for number, row, records in reading.by_row()]
+    assert found == [(0, "a.json#0", 1), (2, "a.json#2", 1), (3, "b.json#0", 1)]
+    assert [(bad.file, bad.row) for bad in told] == [("a.json", 1)]
+    assert (reading.report.rows, reading.report.finished) == (4, True)
+
+
+def test_sources_are_made_by_name() -> None:
+    columns = Columns(record="ranking")
+    made = make_source("jsonl", columns)
+    assert isinstance(made, JsonTable)
+    assert made.columns == columns
+    assert isinstance(make_source("hpdv3"), HPDv3Source)
+    with pytest.raises(ConfigError) as caught:
+        make_source("hpdv3", columns)
+    assert caught.value.code == "data_columns"
 
 
 def test_what_a_rule_leaves_out_is_counted_and_is_not_bad(tmp_path: Path) -> None:
