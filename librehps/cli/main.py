@@ -20,6 +20,7 @@ from librehps.cli import (
     doctor,
     evaluate,
     init,
+    leaderboard,
     rank,
     score,
     synth,
@@ -71,6 +72,7 @@ app.command("init", epilog=init.EPILOG)(init.init)
 app.command("synth", epilog=synth.EPILOG)(synth.synth)
 app.command("train", epilog=train.EPILOG)(train.train)
 app.command("evaluate", epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("leaderboard", epilog=leaderboard.EPILOG)(leaderboard.leaderboard)
 app.command("calibrate", epilog=calibrate.EPILOG)(calibrate.calibrate)
 app.add_typer(bench.bench, name="bench")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)

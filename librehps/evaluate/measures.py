@@ -170,7 +170,9 @@ def measure_forecasts(probability: Numbers, pairs: JudgedPairs) -> ForecastMeasu
     return ForecastMeasure(
         brier=mean_with_interval(np.square(probability - pairs.target), pairs),
         negative_log_likelihood=negative_log_likelihood(probability, pairs.target),
-        reliability=reliability_diagram(probability, pairs.target, quantity="winner"),
+        reliability=reliability_diagram(
+            probability, pairs.target, quantity="winner", clusters=pairs.prompt
+        ),
     )
 
 

@@ -134,7 +134,7 @@ class ExactTie(TieRule):
 
     References:
         Deutsch, Foster and Freitag, "Ties matter: meta-evaluating modern metrics with pairwise
-        accuracy and tie calibration", 2023, equation 8 (without their tie calibration).
+        accuracy and tie calibration", 2023, ``acc_eq`` (without their tie calibration).
     """
 
     name = "exact_tie"
@@ -156,8 +156,8 @@ class ThreeClass(TieRule):
         threshold: In log-odds; ``None`` before it is chosen.
 
     References:
-        ``calc_accuracy_with_ties`` of VideoAlign; Deutsch, Foster and Freitag, 2023, section 5
-        (tie calibration).
+        ``calc_accuracy_with_ties`` of VideoAlign; Deutsch, Foster and Freitag, 2023 (tie
+        calibration).
     """
 
     name = "three_class"

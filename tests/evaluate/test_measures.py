@@ -88,6 +88,12 @@ def test_every_pair_counts_in_both_orders() -> None:
     found = measure_forecasts(judged.probability, judged)
     assert found.reliability.error.value == pytest.approx(both.value)
     assert found.brier.value == pytest.approx(brier_score(both_stated, both_votes))
+    # What chance gives is by prompts, as the intervals are.
+    assert found.reliability.error == expected_calibration_error(
+        judged.probability, judged.target, quantity="winner", clusters=judged.prompt
+    )
+    alone = expected_calibration_error(judged.probability, judged.target, quantity="winner")
+    assert found.reliability.error.by_chance != alone.by_chance
     # One that always prefers the first: without both orders no correlation would be defined.
     first = [
         pair for pair in pairs if pair.scores_a["overall"].mean > pair.scores_b["overall"].mean
