@@ -104,7 +104,7 @@ class LibreHPS:
         # Asked before gigabytes are read: what cannot run here is an error now, not at the end.
         number_format = choose_dtype(dtype, place)
         choice = choose_attention(attn_impl, place, dtype=number_format)
-        choose_kernels(kernel_impl, place)
+        choose_kernels(kernel_impl, place, dtype=number_format)
         if backbone == "native":
             warn_of_fallback(choice)
         if isinstance(calibration, str) and calibration != "own":

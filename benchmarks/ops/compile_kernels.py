@@ -16,16 +16,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import re
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -39,6 +40,7 @@ from triton.runtime.jit import JITFunction
 
 from benchmarks.model.full_size import commit, describe_machine
 from benchmarks.ops.kernel_calls import kernel_calls
+from benchmarks.ops.machine_code import code_of, instructions_of, tool
 from librehps.modeling.presets import PRESETS
 
 TARGETS = (90, 100)
@@ -203,30 +205,86 @@ def collect(presets: list[str]) -> dict[Launch, list[str]]:
     return found
 
 
-def tool(name: str, *arguments: str) -> str:
-    """Run a program of triton's wheel."""
-    path = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
-    return subprocess.run(
-        [str(path), *arguments], capture_output=True, text=True, check=True
-    ).stdout
-
-
 def meant_for_tensor_cores(ttir: str) -> int:
     """Count the matrix products of a kernel, except exact ones of float32 matrices."""
     lines = [line for line in ttir.splitlines() if re.search(r"= tt\.dot\b", line)]
     return sum("inputPrecision = " in line or "xf32> * tensor" not in line for line in lines)
 
 
-def measure(launch: Launch, capability: int, used_by: list[str]) -> Usage:
-    """Compile and count."""
-    compiled = launch.compile(capability)
+@dataclass(frozen=True)
+class Compiled:
+    """What is kept of a kernel that was compiled.
+
+    Args:
+        cubin: For the device.
+        shared_bytes: See `Usage`, like the others.
+        tensor_columns: Of tensor memory.
+        products: Meant for tensor cores.
+    """
+
+    cubin: bytes
+    shared_bytes: int
+    tensor_columns: int
+    products: int
+
+    @classmethod
+    def of(cls, launch: Launch, capability: int) -> Compiled:
+        """Compile a launch for sm_<capability>."""
+        made = launch.compile(capability)
+        return cls(
+            cubin=made.asm["cubin"],
+            shared_bytes=int(made.metadata.shared),
+            tensor_columns=int(made.metadata.tmem_size or 0),
+            products=meant_for_tensor_cores(made.asm["ttir"]),
+        )
+
+
+# Kernels cannot be handed to another process; a copy of this one has them.
+_wanted: list[tuple[Launch, int]] = []
+
+
+def _compile_wanted(index: int) -> Compiled:
+    return Compiled.of(*_wanted[index])
+
+
+def compile_all(wanted: list[tuple[Launch, int]], *, jobs: int) -> list[Compiled]:
+    """Compile each launch for its target, in as many processes, which share nothing."""
+    _wanted[:] = wanted
+    with get_context("fork").Pool(jobs) as pool:
+        return pool.map(_compile_wanted, range(len(wanted)), chunksize=1)
+
+
+def measure(launches: dict[Launch, list[str]], targets: Sequence[int], *, jobs: int) -> list[Usage]:
+    """Compile and count: every launch for every target, in this order."""
+    wanted = [(launch, target) for launch in launches for target in targets]
+    made = compile_all(wanted, jobs=jobs)
+    read: dict[int, Iterator[list[str]]] = {}
+    for target in targets:
+        own = [kernel for kernel, pair in zip(made, wanted, strict=True) if pair[1] == target]
+        read[target] = iter(instructions_of([code_of(kernel.cubin) for kernel in own], target))
+    return [
+        usage_of(launch, target, compiled, next(read[target]), launches[launch])
+        for (launch, target), compiled in zip(wanted, made, strict=True)
+    ]
+
+
+def usage_of(
+    launch: Launch, capability: int, compiled: Compiled, instructions: list[str], used_by: list[str]
+) -> Usage:
+    """Say what a compiled kernel takes.
+
+    Args:
+        launch: What was compiled.
+        capability: For which device.
+        compiled: What triton made of it.
+        instructions: Names of its machine instructions, padding among them.
+        used_by: See `Usage`.
+    """
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(compiled.asm["cubin"])
+        file.write(compiled.cubin)
         file.flush()
         report = tool("cuobjdump", "-res-usage", file.name)
-        code = tool("nvdisasm", "-c", file.name)
     counts = dict(re.findall(r"(REG|STACK|LOCAL):(\d+)", report))
-    instructions = re.findall(r"^\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z]\w*)", code, re.M)
     return Usage(
         kernel=launch.kernel.__name__,
         target=f"sm_{capability}",
@@ -235,11 +293,11 @@ def measure(launch: Launch, capability: int, used_by: list[str]) -> Usage:
         options=dict(launch.options),
         registers=int(counts["REG"]),
         spilled_bytes=int(counts["STACK"]) + int(counts["LOCAL"]),
-        shared_bytes=int(compiled.metadata.shared),
-        tensor_columns=int(compiled.metadata.tmem_size or 0),
+        shared_bytes=compiled.shared_bytes,
+        tensor_columns=compiled.tensor_columns,
         instructions=sum(name != "NOP" for name in instructions),
         fused=sum(name.startswith("FFMA") for name in instructions),
-        products=meant_for_tensor_cores(compiled.asm["ttir"]),
+        products=compiled.products,
         tensor_instructions=sum(TENSOR_CORE.match(name) is not None for name in instructions),
         used_by=tuple(used_by),
     )
@@ -250,15 +308,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--preset", nargs="+", default=list(PRESETS), choices=list(PRESETS))
     parser.add_argument("--target", nargs="+", default=list(TARGETS), type=int, metavar="SM")
+    jobs = len(os.sched_getaffinity(0))
+    parser.add_argument("--jobs", type=int, default=jobs, help="processes that compile")
     parser.add_argument("--out", type=Path, help="where the report goes as JSON")
     arguments = parser.parse_args()
     if triton.knobs.runtime.interpret:
         parser.error("TRITON_INTERPRET is set: the interpreter has no kernels to compile")
-    usages = [
-        measure(launch, capability, used_by)
-        for launch, used_by in collect(arguments.preset).items()
-        for capability in arguments.target
-    ]
+    usages = measure(collect(arguments.preset), arguments.target, jobs=arguments.jobs)
     red = 0
     for usage in usages:
         faults = usage.faults()

@@ -152,7 +152,7 @@ def _judge(plan: Plan, name: str, implementation: str | Peer, shape: Shape, row:
             if "eager" in op.implementations:
                 choose_attention(implementation, plan.device, dtype=shape.dtype)
             else:
-                choose_kernels(implementation, plan.device, op=name)
+                choose_kernels(implementation, plan.device, op=name, dtype=shape.dtype)
         except LibreHPSError as error:
             return replace(row, verdict="unavailable", detail=str(error))
     limit = LIMITS[shape.dtype]

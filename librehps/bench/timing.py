@@ -78,6 +78,8 @@ def _cpu_round(run: Callable[[], object]) -> Callable[[], float]:
 
 
 def _cuda_round(run: Callable[[], object], device: torch.device) -> Callable[[], float]:
+    # Without a device of their own, events are recorded on the current one, whatever runs where.
+    stream = torch.cuda.current_stream(device)
     properties: Any = torch.cuda.get_device_properties(device)
     cache = int(getattr(properties, "L2_cache_size", 0)) or _UNKNOWN_CACHE
     flush = torch.empty(2 * cache, dtype=torch.int8, device=device)
@@ -85,9 +87,9 @@ def _cuda_round(run: Callable[[], object], device: torch.device) -> Callable[[],
     def once() -> float:
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         flush.zero_()
-        begin.record()
+        begin.record(stream)
         run()
-        end.record()
+        end.record(stream)
         end.synchronize()
         return float(begin.elapsed_time(end))
 

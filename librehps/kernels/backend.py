@@ -54,17 +54,24 @@ class Choice:
 
 
 def choose_kernels(
-    requested: str, device: torch.device, *, op: str | None = None, unfit: str | None = None
+    requested: str,
+    device: torch.device,
+    *,
+    op: str | None = None,
+    dtype: torch.dtype | None = None,
+    unfit: str | None = None,
 ) -> Choice:
     """Resolve ``kernel_impl`` for a device.
 
     ``"auto"`` is torch. ``"triton"`` means that and nothing else, for every op that has kernels of
-    its own. On a CPU triton runs only in its own interpreter (``TRITON_INTERPRET=1``).
+    its own. On a CPU triton runs only in its own interpreter (``TRITON_INTERPRET=1``), which is for
+    looking at small models: it is slow, and has no bfloat16.
 
     Args:
         requested: ``"auto"``, ``"triton"`` or ``"torch"``.
         device: Where the tensors are.
         op: Name of the op, such as ``"rms_norm"``; ``None`` for a whole model.
+        dtype: Of the tensors, where that is known.
         unfit: Why the triton kernel of the op cannot take these arguments, if it cannot.
 
     Raises:
@@ -83,7 +90,7 @@ def choose_kernels(
             f"no kernel implementation is called {requested!r}; known: auto, triton, torch",
             code="kernel_unknown",
         )
-    missing = _missing_for_triton(device, op=op)
+    missing = _missing_for_triton(device, op=op, dtype=dtype)
     if unfit is not None:
         missing.append(unfit)
     if missing:
@@ -95,11 +102,17 @@ def choose_kernels(
     return Choice("triton", "asked for by name")
 
 
-def _missing_for_triton(device: torch.device, *, op: str | None) -> list[str]:
+def _missing_for_triton(
+    device: torch.device, *, op: str | None, dtype: torch.dtype | None
+) -> list[str]:
     missing: list[str] = []
-    # Read where triton reads it; nothing but tests runs kernels in the interpreter.
-    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+    # Read where triton reads it.
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    if device.type != "cuda" and not interpreted:
         missing.append(f"it needs a CUDA device, and the device is {device.type}")
+    if interpreted and dtype == torch.bfloat16:
+        # It takes the bits for whole numbers, and says nothing.
+        missing.append("its interpreter (TRITON_INTERPRET=1) computes wrongly in bfloat16")
     if not _triton_is_installed():
         missing.append("the package triton is not installed")
     if op is not None and op not in TRITON_OPS:

@@ -7,6 +7,7 @@ import time
 import pytest
 import torch
 
+from librehps.bench import timing
 from librehps.bench.timing import Timing, peak_bytes, time_calls
 
 CPU = torch.device("cpu")
@@ -63,3 +64,30 @@ def test_what_the_gradient_needs_counts() -> None:
         return torch.autograd.grad(x.exp().sum(), x)
 
     assert peak_bytes(both, CPU) == pytest.approx(2 * MEGABYTE, abs=64)
+
+
+def test_events_are_recorded_where_the_call_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = torch.device("cuda", 1)
+    recorded: list[object] = []
+
+    class Event:
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self, stream: object = None) -> None:
+            recorded.append(stream)
+
+        def synchronize(self) -> None:
+            pass
+
+        def elapsed_time(self, end: object) -> float:
+            return 1.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: device)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: None)
+    monkeypatch.setattr(timing, "_UNKNOWN_CACHE", 1)
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *sizes, dtype, device: empty(*sizes, dtype=dtype))
+    assert time_calls(lambda: None, place, seconds=0.0).rounds == 3
+    assert set(recorded) == {place}

@@ -94,3 +94,36 @@ assert not TENSOR_CORE.match("FFMA")
 """
     done = python("-c", code, cache=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_code_that_is_read_at_once_is_what_is_read_alone(tmp_path: Path) -> None:
+    code = """
+import re
+from pathlib import Path
+from benchmarks.ops import machine_code
+from benchmarks.ops.compile_kernels import Compiled, collect
+from benchmarks.ops.machine_code import code_of, instructions_of, tool
+
+kept, both, alone = Path("CUBIN"), [], []
+for launch in list(collect(["nano"]))[:2]:
+    cubin = Compiled.of(launch, 90).cubin
+    both.append(code_of(cubin))
+    kept.write_bytes(cubin)
+    text = tool("nvdisasm", "-c", str(kept))
+    lines = re.findall(r"/\\*[0-9a-f]{4}\\*/ +(?:@\\S+ +)?([A-Z]\\w*)", text)
+    assert "EXIT" in lines
+    alone.append(lines)
+assert instructions_of(both, 90) == alone
+assert instructions_of([], 90) == []
+machine_code.tool = lambda *_: "        /*0000*/                   NOP ;"
+for read in (lambda: code_of(b"text"), lambda: instructions_of(both, 90)):
+    try:
+        read()
+    except (ValueError, RuntimeError) as error:
+        print(error)
+""".replace("CUBIN", str(tmp_path / "kernel.cubin"))
+    done = python("-c", code, cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    refused = done.stdout.splitlines()
+    assert refused[0] == "not an ELF file of 64 bits"
+    assert refused[1].startswith("1 instructions were read in")

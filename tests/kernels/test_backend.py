@@ -71,6 +71,18 @@ def test_triton_by_name_runs_on_cuda_and_in_the_interpreter(
     assert choose_kernels("triton", CPU, op=op).name == "triton"
 
 
+def test_the_interpreter_is_given_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, "triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    for device in (CPU, CUDA):
+        with pytest.raises(BackendError, match="computes wrongly in bfloat16"):
+            choose_kernels("triton", device, dtype=torch.bfloat16)
+        assert choose_kernels("triton", device, dtype=torch.float16).name == "triton"
+        assert choose_kernels("auto", device, dtype=torch.bfloat16).name == "torch"
+    monkeypatch.delenv("TRITON_INTERPRET")
+    assert choose_kernels("triton", CUDA, dtype=torch.bfloat16).name == "triton"
+
+
 def test_arguments_that_triton_cannot_take_are_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, "triton")
     assert choose_kernels("auto", CUDA, op="rms_norm", unfit="too wide").name == "torch"

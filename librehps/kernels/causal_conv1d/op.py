@@ -62,7 +62,7 @@ def causal_conv1d(
         initial_state=initial_state,
         activation=activation,
     )
-    choice = choose_kernels(impl, x.device, op="causal_conv1d")
+    choice = choose_kernels(impl, x.device, op="causal_conv1d", dtype=x.dtype)
     run = causal_conv1d_torch
     if choice.name == "triton":
         from librehps.kernels.causal_conv1d.triton_causal_conv1d import causal_conv1d_triton

@@ -86,7 +86,7 @@ def gated_delta_rule(
         chunk_size=chunk_size,
     )
     reason = unfit(q, k, v, g=g, beta=beta)
-    choice = choose_kernels(impl, q.device, op="gated_delta_rule", unfit=reason)
+    choice = choose_kernels(impl, q.device, op="gated_delta_rule", dtype=q.dtype, unfit=reason)
     if choice.name == "triton":
         from librehps.kernels.gated_delta_rule.triton_gated_delta_rule import (
             gated_delta_rule_triton,

@@ -103,7 +103,7 @@ def _gated_delta_rule_bwd_kernel(
     """
     blocks = tl.cdiv(DEPTH, BV)
     i_sequence = (tl.program_id(0) // (HEADS * blocks)).to(tl.int64)
-    i_head = tl.program_id(0) // blocks % HEADS
+    i_head = (tl.program_id(0) // blocks % HEADS).to(tl.int64)
     i_value = (tl.program_id(0) % blocks * BV + tl.arange(0, BV)).to(tl.int64)
     i_width, i_chunk = tl.arange(0, BK).to(tl.int64), tl.arange(0, BT).to(tl.int64)
     # Where blocks fit, there is nothing to hide: masks and their registers go.

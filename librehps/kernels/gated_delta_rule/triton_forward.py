@@ -105,7 +105,7 @@ def _gated_delta_rule_fwd_kernel(
     """
     blocks = tl.cdiv(DEPTH, BV)
     i_span = (tl.program_id(0) // (HEADS * blocks)).to(tl.int64)
-    i_head = tl.program_id(0) // blocks % HEADS
+    i_head = (tl.program_id(0) // blocks % HEADS).to(tl.int64)
     i_value = (tl.program_id(0) % blocks * BV + tl.arange(0, BV)).to(tl.int64)
     i_width, i_chunk = tl.arange(0, BK).to(tl.int64), tl.arange(0, BT).to(tl.int64)
     # Where blocks fit, there is nothing to hide: masks and their registers go.
@@ -133,7 +133,8 @@ def _gated_delta_rule_fwd_kernel(
         p_updates += (start * HEADS + i_head) * DEPTH
     b_state = tl.zeros((BV, BK), dtype=tl.float32)
     if p_initial is not None:
-        b_state += tl.load(p_initial + i_span * states + i_state, mask=m_state, other=0.0)
+        b_initial = tl.load(p_initial + i_span * states + i_state, mask=m_state, other=0.0)
+        b_state += b_initial.to(tl.float32)
     for first in range(0, tokens, BT):
         if p_states is not None:
             kept = first % (EVERY * BT) == 0

@@ -125,7 +125,8 @@ def _gated_delta_rule_tokens_kernel(
     ``p_ends`` [slots].
     """
     key_heads = HEADS // PER_KEY
-    i_slot, i_key = (tl.program_id(0) // key_heads).to(tl.int64), tl.program_id(0) % key_heads
+    i_slot = (tl.program_id(0) // key_heads).to(tl.int64)
+    i_key = (tl.program_id(0) % key_heads).to(tl.int64)
     start, end = tl.load(p_starts + i_slot).to(tl.int64), tl.load(p_ends + i_slot).to(tl.int64)
     if start >= end:
         return

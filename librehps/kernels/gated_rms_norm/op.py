@@ -51,7 +51,8 @@ def gated_rms_norm(
     check_shape("gate", gate, tuple(x.shape))
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, gate=gate, weight=weight)
-    choice = choose_kernels(impl, x.device, op="gated_rms_norm", unfit=too_wide(x.shape[-1]))
+    reason = too_wide(x.shape[-1])
+    choice = choose_kernels(impl, x.device, op="gated_rms_norm", dtype=x.dtype, unfit=reason)
     if choice.name == "triton":
         from librehps.kernels.gated_rms_norm.triton_gated_rms_norm import gated_rms_norm_triton
 

@@ -44,7 +44,8 @@ def rms_norm(
     check_last_dimension("x", x)
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, weight=weight)
-    choice = choose_kernels(impl, x.device, op="rms_norm", unfit=too_wide(x.shape[-1]))
+    reason = too_wide(x.shape[-1])
+    choice = choose_kernels(impl, x.device, op="rms_norm", dtype=x.dtype, unfit=reason)
     if choice.name == "triton":
         from librehps.kernels.rms_norm.triton_rms_norm import rms_norm_triton
 

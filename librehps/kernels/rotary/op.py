@@ -53,7 +53,7 @@ def rotary(
             code="argument_shape",
             item="cos",
         )
-    choice = choose_kernels(impl, x.device, op="rotary")
+    choice = choose_kernels(impl, x.device, op="rotary", dtype=x.dtype)
     if choice.name == "triton":
         from librehps.kernels.rotary.triton_rotary import rotary_triton
 

@@ -96,7 +96,7 @@ def selective_scan(
         chunk_size=chunk_size,
     )
     reason = unfit(x, dt, A, B, C, chunk_size=chunk_size)
-    choice = choose_kernels(impl, x.device, op="selective_scan", unfit=reason)
+    choice = choose_kernels(impl, x.device, op="selective_scan", dtype=x.dtype, unfit=reason)
     run = selective_scan_torch
     if choice.name == "triton":
         from librehps.kernels.selective_scan.triton_selective_scan import selective_scan_triton

@@ -64,7 +64,7 @@ def _addresses_bwd_kernel(
     BK addresses.
     """
     i_slot, i_first = tl.program_id(0).to(tl.int64), tl.program_id(2) * BK
-    i_group, i_part = tl.program_id(1) % groups, tl.program_id(1) // groups
+    i_group, i_part = (tl.program_id(1) % groups).to(tl.int64), tl.program_id(1) // groups
     per_group = heads // groups
     start, count = load_span(p_slots, i_slot)
     i_t = tl.arange(0, BT)

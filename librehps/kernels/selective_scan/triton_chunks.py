@@ -17,6 +17,7 @@ from librehps.kernels.triton_rows import silu_and_slope
 from librehps.typing import Int
 
 __all__ = [
+    "chunk_and_head",
     "chunk_slots",
     "load_chunk",
     "load_decays",
@@ -44,6 +45,17 @@ def chunk_slots(
     """
     spans = cut(cu_seqlens, chunk_size, tokens=tokens)
     return torch.stack([spans.starts, spans.ends], dim=1)
+
+
+@triton.jit
+@no_type_check
+def chunk_and_head(heads):
+    """Return which chunk and which head a program has, both int64; the heads of a chunk first.
+
+    All along one axis, since others end at 65535 programs, and in 64 bits, since heads may be far
+    apart in memory.
+    """
+    return (tl.program_id(0) // heads).to(tl.int64), (tl.program_id(0) % heads).to(tl.int64)
 
 
 @triton.jit

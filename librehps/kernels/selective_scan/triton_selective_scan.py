@@ -131,7 +131,7 @@ class _Scan(torch.autograd.Function):
         )
         launch(
             outputs_fwd_kernel,
-            (heads, slots.shape[0]),
+            (slots.shape[0] * heads,),
             *(x, z, B, C, D, step, decay, slots, states, y),
             *(heads, heads // groups, *_strides(x, z, B, C)),
             **options.told(tiles.chunks, x, B),
@@ -182,7 +182,7 @@ def _gradients(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, .
     grad_step, grad_decay, grad_write = (torch.empty(tokens, heads, **wide) for _ in range(3))
     launch(
         values_bwd_kernel,
-        (heads, chunks),
+        (chunks * heads,),
         *(x, z, B, C, D, step, decay, slots, grad_states, grad_y, grad_x, partial_D),
         *(grad_step, grad_write, heads, per_group, *strides),
         **told,
@@ -192,7 +192,7 @@ def _gradients(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, .
     grad_z = None if z is None else torch.empty(z.shape, dtype=z.dtype, device=z.device)
     launch(
         decays_bwd_kernel,
-        (heads, chunks),
+        (chunks * heads,),
         *(x, z, B, C, D, step, decay, slots, states, grad_y, grad_write, grad_whole),
         *(grad_z, grad_decay, heads, per_group, *strides),
         BLOCKS=blocks,

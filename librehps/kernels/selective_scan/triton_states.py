@@ -26,7 +26,7 @@ def sequence_of(p_bounds, heads, DEPTH: tl.constexpr, BT: tl.constexpr, BV: tl.c
     """Return what this program has: sequence, head, first value, tokens, and its first slot."""
     blocks: tl.constexpr = (DEPTH + BV - 1) // BV
     i_value = (tl.program_id(0) % blocks) * BV
-    i_head = (tl.program_id(0) // blocks) % heads
+    i_head = ((tl.program_id(0) // blocks) % heads).to(tl.int64)
     i_sequence = (tl.program_id(0) // (blocks * heads)).to(tl.int64)
     start = tl.load(p_bounds + i_sequence).to(tl.int64)
     length = (tl.load(p_bounds + i_sequence + 1) - start).to(tl.int32)

@@ -125,17 +125,18 @@ def step_of(
         b_step += tl.load(p_bias + i_head, mask=i_head < heads, other=0.0).to(tl.float64)
     b_slope = tl.full((BT, HEADS), 1.0, dtype=tl.float64)
     if SOFTPLUS:
-        b_exp = tl.exp(tl.minimum(b_step, 20.0))
+        b_exp = tl.exp(tl.where(b_step > 20.0, 20.0, b_step))
         b_slope = tl.where(b_step > 20.0, 1.0, b_exp / (1.0 + b_exp))
         # Far below, the sum would lose digits of what is added to one, and the logarithm is it.
         b_soft = tl.where(b_step < -20.0, b_exp, tl.log(1.0 + b_exp))
         b_step = tl.where(b_step > 20.0, b_step, b_soft)
-    # At a limit itself the slope is that of the inside, as torch has it.
+    # At a limit itself the slope is that of the inside, as torch has it. Comparisons, here and
+    # where the steps are used, since a maximum would turn NaN into the limit.
     b_slope = tl.where(b_step < LOW, 0.0, b_slope)
-    b_step = tl.maximum(b_step, LOW)
+    b_step = tl.where(b_step < LOW, LOW, b_step)
     if HIGH is not None:
         b_slope = tl.where(b_step > HIGH, 0.0, b_slope)
-        b_step = tl.minimum(b_step, HIGH)
+        b_step = tl.where(b_step > HIGH, HIGH, b_step)
     return i_place, mask, i_head, b_step, b_slope
 
 
@@ -163,7 +164,9 @@ def _steps_fwd_kernel(
     tl.store(p_step + i_place, b_step.to(tl.float32), mask=mask)
     b_rate = tl.load(p_rate + i_head, mask=i_head < heads, other=0.0).to(tl.float64)
     # exp(-1e3) is 0 in float64 too; the floor keeps sums finite, and their last digit small.
-    b_total = tl.cumsum(tl.where(mask, tl.maximum(b_step * b_rate, -1e3), 0.0), axis=0)
+    b_decay = b_step * b_rate
+    b_decay = tl.where(b_decay < -1e3, -1e3, b_decay)
+    b_total = tl.cumsum(tl.where(mask, b_decay, 0.0), axis=0)
     b_high = b_total.to(tl.float32)
     tl.store(p_decay + 2 * i_place, b_high, mask=mask)
     tl.store(p_decay + 2 * i_place + 1, (b_total - b_high.to(tl.float64)).to(tl.float32), mask=mask)

@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 
 from librehps.kernels.selective_scan.triton_chunks import (
+    chunk_and_head,
     load_chunk,
     load_decays,
     load_gradient,
@@ -63,9 +64,9 @@ def _selective_scan_bwd_kernel(
     [T, heads] that of the decay to the chunk's end, times that decay; ``p_grad_D`` [M, heads], or
     None, has a sum for each chunk. ``p_grad_states`` [M, heads, WIDTH, DEPTH] is the gradient of
     the state after each chunk. ``p_x``, ``p_z`` [T, heads, DEPTH] and ``p_B``, ``p_C``
-    [T, groups, WIDTH] have strides, ``p_grad_y`` has none. The grid is heads, chunks.
+    [T, groups, WIDTH] have strides, ``p_grad_y`` has none. A program for each chunk and head.
     """
-    i_slot, i_head = tl.program_id(1).to(tl.int64), tl.program_id(0)
+    i_slot, i_head = chunk_and_head(heads)
     start, count = load_span(p_slots, i_slot)
     i_t, i_v = tl.arange(0, BT), tl.arange(0, BV)[None, :]
     p_B += start * stride_B_token + (i_head // per_group) * stride_B_group

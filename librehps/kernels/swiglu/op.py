@@ -48,7 +48,7 @@ def swiglu(
             code="argument_dtype",
             item="up",
         )
-    choice = choose_kernels(impl, gate.device, op="swiglu")
+    choice = choose_kernels(impl, gate.device, op="swiglu", dtype=gate.dtype)
     if choice.name == "triton":
         from librehps.kernels.swiglu.triton_swiglu import swiglu_triton
 

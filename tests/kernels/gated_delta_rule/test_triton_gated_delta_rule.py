@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -102,12 +103,18 @@ def there(given: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name: tensor.to(device) for name, tensor in given.items()}
 
 
-def demand_agreement(case: Case, dtype: torch.dtype, device: torch.device) -> None:
+def demand_agreement(
+    case: Case,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    tensors: dict[str, Tensor] | None = None,
+) -> None:
     options = {
         name: value.to(device) if isinstance(value, Tensor) else value
         for name, value in case.options.items()
     }
-    given = there(case.tensors(dtype), device)
+    given = there(tensors or case.tensors(dtype), device)
     errors = disagreement(gated_delta_rule_triton, gated_delta_rule_reference, given, **options)
     assert set(errors) == NAMES - (set() if case.with_state else {"initial_state"})
     limit = TOLERANCES[f"delta_rule_triton_{str(dtype).removeprefix('torch.')}"].limit
@@ -120,6 +127,17 @@ def test_forward_and_every_gradient_equal_the_definition(
     case: Case, triton_device: torch.device
 ) -> None:
     demand_agreement(case, torch.float32, triton_device)
+
+
+def test_all_lengths_decays_and_rates_in_one_pack(triton_device: torch.device) -> None:
+    lengths = (1, 2, 63, 64, 65, 127, 500, 1337)
+    case = Case(lengths=lengths, per_key=1, width=8, depth=5, decay=(0.0, -0.02, -50.0))
+    given = case.tensors()
+    given["beta"][::3], given["beta"][1::3] = 1.0, 0.0
+    # Keys of the shorter sequences are 1% apart, and decay or stay as they come.
+    shorter = sum(lengths[:-1])
+    given["k"][:shorter] = given["k"][0] + 0.01 * given["k"][:shorter]
+    demand_agreement(case, torch.float32, triton_device, tensors=given)
 
 
 # The interpreter computes wrongly in bfloat16, so that only a GPU can show anything about it.
@@ -157,6 +175,7 @@ def test_a_sequence_alone_is_the_same_to_the_last_bit(triton_device: torch.devic
     assert torch.equal(state[0], final[1])
 
 
+@pytest.mark.usefixtures("gpu_extremes")
 def test_a_sequence_that_is_not_a_number_spoils_no_other(triton_device: torch.device) -> None:
     case = Case(lengths=(5, 3, 18), per_key=1)
     given = there(case.tensors(), triton_device)
@@ -231,6 +250,20 @@ def test_the_op_takes_it_by_name_and_reads_views_in_place(triton_device: torch.d
     wanted = gated_delta_rule(**given, cu_seqlens=bounds, impl="torch")
     limit = TOLERANCES["delta_rule_triton_float16"].limit
     assert relative_rms(found[0], wanted[0]) <= limit
+
+
+# Parts of 2**31 elements and more are what long packs have, head by head.
+def test_heads_may_lie_far_apart(far_apart: Any, triton_device: torch.device) -> None:
+    case = Case(lengths=(3, 17), key_heads=3, per_key=1, width=16, depth=16)
+    given = there(case.tensors(), triton_device)
+    bounds = case.options["cu_seqlens"]
+    far = given | {name: far_apart(given[name]) for name in "qkv"}
+    wanted, found = (
+        results_and_gradients(gated_delta_rule_triton, tensors, cu_seqlens=bounds)
+        for tensors in (given, far)
+    )
+    for name, expected in wanted.items():
+        assert torch.equal(found[name], expected), name
 
 
 def test_nothing_is_kept_for_a_gradient_that_nobody_wants(triton_device: torch.device) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from librehps.errors import BackendError, ConfigError
-from librehps.kernels.selective_scan import selective_scan
+from librehps.kernels.selective_scan import selective_scan, triton_selective_scan, triton_steps
 from librehps.kernels.selective_scan.triton_selective_scan import selective_scan_triton
 from librehps.testing.agreement import results_and_gradients
 
@@ -23,8 +23,11 @@ def test_forward_and_every_gradient_equal_the_definition(
 
 
 # Two heads are enough: a program has one, and another one of the same group.
-def test_lengths_around_a_chunk_in_one_pack(scan_inputs: Any, scan_agrees: Any) -> None:
-    scan_agrees(*scan_inputs(lengths=(1, 2, 63, 64, 65)), chunk_size=64)
+def test_all_lengths_and_decays_in_one_pack(scan_inputs: Any, scan_agrees: Any) -> None:
+    tensors, bounds = scan_inputs(lengths=(1, 2, 63, 64, 65, 127, 500, 1337))
+    # One head forgets nothing, the other all there was, by exp(-50) at a step of one.
+    tensors["A"][0], tensors["A"][1] = 0.0, -50.0
+    scan_agrees(tensors, bounds, chunk_size=64)
 
 
 @pytest.mark.slow
@@ -54,6 +57,53 @@ def test_strides_are_kept_and_nothing_outside_is_read(scan_inputs: Any, scan_agr
     scan_agrees(tensors, bounds.long())
 
 
+# A loaded part of 2**31 elements and more is what long packs have, head by head.
+def test_heads_may_lie_far_apart(scan_inputs: Any, far_apart: Any) -> None:
+    # Two groups would do for x; three are needed for what is shared by a group.
+    tensors, bounds = scan_inputs(lengths=(2, 17), groups=3, per_group=1)
+    options: dict[str, Any] = {"cu_seqlens": bounds, "chunk_size": 16}
+    wanted = results_and_gradients(selective_scan_triton, tensors, **options)
+    far = tensors | {name: far_apart(tensors[name]) for name in ("x", "z", "B", "C")}
+    found = results_and_gradients(selective_scan_triton, far, **options)
+    for name, expected in wanted.items():
+        assert torch.equal(found[name], expected), name
+
+
+def test_no_launch_has_more_programs_than_a_device_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    grids: list[tuple[int, ...]] = []
+    for module in (triton_selective_scan, triton_steps):
+        monkeypatch.setattr(module, "launch", lambda kernel, grid, *_, **__: grids.append(grid))
+
+    def empty(*shape: int) -> torch.Tensor:
+        return torch.empty(*shape, device="meta", requires_grad=True)
+
+    tokens = 2**20
+    given = {"x": empty(tokens, 2, 16), "dt": empty(tokens, 2), "A": empty(2)}
+    given |= {"B": empty(tokens, 1, 16), "C": empty(tokens, 1, 16)}
+    bounds = torch.empty(2, dtype=torch.int32, device="meta")
+    y, _ = selective_scan_triton(**given, cu_seqlens=bounds, chunk_size=16)
+    torch.autograd.grad(y, list(given.values()), torch.empty_like(y))
+    assert len(grids) == 9
+    # What CUDA allows along y and z; along x it is 2**31 - 1.
+    assert max(size for grid in grids for size in grid[1:]) <= 65535
+
+
+@pytest.mark.usefixtures("gpu_extremes")
+@pytest.mark.parametrize("name", ["dt", "dt_bias", "A"])
+@pytest.mark.parametrize("softplus", [True, False])
+def test_a_step_that_is_not_a_number_is_not_forgotten(
+    name: str, softplus: bool, scan_inputs: Any
+) -> None:
+    tensors, bounds = scan_inputs(lengths=(2, 3))
+    tensors[name][..., 1] = float("nan")
+    options: dict[str, Any] = {"dt_softplus": softplus, "dt_limit": (0.01, 5.0)}
+    y, state = selective_scan_triton(**tensors, cu_seqlens=bounds, **options)
+    assert y[:, 1].isnan().all()
+    assert state[:, 1].isnan().all()
+    assert y[:, 0].isfinite().all()
+
+
+@pytest.mark.usefixtures("gpu_extremes")
 def test_a_sequence_alone_is_the_same_and_one_that_is_not_a_number_spoils_no_other(
     scan_inputs: Any,
 ) -> None:
