@@ -25,15 +25,24 @@ stage() { # NAME START DATA STEPS, weights of alignment, coherence and style, DE
 
 # One object and faults that can be seen come first: until words and objects are told apart, all else
 # is noise. Then all objects, then all strengths. Sigma is learned late: it is about what the rest
-# does not know. Shapes and textures are in few pairs and learned last, so they are practised, and in
-# the end come all faults as they come in the test.
+# does not know. Where things are is practised step by step - one object, one or two, two - since
+# no other fault asks for it; then shapes and textures, which are in few pairs; and in the end all
+# faults come as they come in the test.
 synth one-object 60000 5 --faintest 0.6 --most-objects 1
 synth strong 120000 1 --faintest 0.6
 synth world 100000 11
 synth more 160000 12
-shares=subject,colour,shape=3,texture=3,count,melted,broken=0.7,shuffled=0.7,noise=0.5,blur=0.5,blocks=0.5,palette=0.5
-synth practice 36000 41 --faintest 0.4 --faults "relation=4,$shares"
-synth forms 27000 42 --faintest 0.4 --faults "$shares"
+rest=melted,broken=0.5,shuffled=0.5,noise=0.3,blur=0.3,blocks=0.3,palette=0.3
+synth placed 9000 51 --faintest 0.6 --placed --most-objects 1 \
+  --faults relation=5,colour,shape,subject=0.5,melted=0.5,noise=0.3
+synth one-or-two 30000 52 --faintest 0.5 --placed --most-objects 2 \
+  --faults "relation=5,colour,shape=2,texture=2,subject=0.5,count,$rest"
+synth two 16000 53 --faintest 0.5 --most-objects 2 \
+  --faults "relation=6,colour,shape=2,texture=2,subject=0.5,count,$rest"
+shares=melted=1.3,broken=0.7,shuffled=0.7,noise=0.5,blur=0.5,blocks=0.5,palette=0.5
+synth practice 36000 41 --faintest 0.4 --faults "relation=4,subject,colour,shape=3,texture=3,count,$shares"
+synth mixed 33700 61 --faintest 0.2 \
+  --faults "relation=3,shape=2.5,texture=2.5,subject=0.7,colour,count,$shares"
 synth last 90000 22
 [ -e "$WORK/start" ] || "$PYTHON" -m librehps init "$WORK/start" --preset nano --words-of "$WORK/world/train.json" \
   --template recipes/nano-template.txt --min-pixels 9216 --max-pixels 20736 --dtype float32
@@ -44,7 +53,13 @@ stage 3 2/last strong 2250 0.3 0.3 0.3 0
 stage 4 3/last world 3900 1 0.5 0.3 0.02
 stage 5 4/last more 5700 1 0.5 0.3 0.4 "$panel"
 slower=(optimizer.learning_rate=0.0004 optimizer.matrix_learning_rate=0.0008)
-stage 6 5/last practice 1900 1 0.5 0.3 0 "$panel"
-stage 7 6/last forms 1400 1 0.5 0.3 0 "$panel" "${slower[@]}"
-stage 8 7/last last 2200 1 0.5 0.3 0.9 "$panel" "${slower[@]}"
-echo "trained: $WORK/8/last"
+stage 6 5/last placed 425 1 0.4 0.1 0 "$panel"
+stage 7 6/last one-or-two 1720 1 0.5 0.3 0 "$panel"
+stage 8 7/last two 690 1 0.5 0.3 0 "$panel"
+stage 9 8/last practice 1500 1 0.5 0.3 0 "$panel"
+slower=(optimizer.learning_rate=0.0004 optimizer.matrix_learning_rate=0.0008)
+stage 10 9/last last 1800 1 0.5 0.3 0 "$panel" "${slower[@]}"
+slower=(optimizer.learning_rate=0.00025 optimizer.matrix_learning_rate=0.0005)
+stage 11 10/last mixed 1300 1 0.5 0.3 0 "$panel" "${slower[@]}"
+stage 12 11/last last 2000 1 0.5 0.3 0.95 "$panel" "${slower[@]}" run.seed=1
+echo "trained: $WORK/12/last"

@@ -82,7 +82,10 @@ def _nano() -> Qwen3_5Config:
             linear_num_value_heads=4,
             linear_key_head_dim=32,
             linear_value_head_dim=32,
-            rope_theta=10_000.0,
+            # Of eight frequencies two are for columns and three for rows, and an image is a grid
+            # of four by four: with the usual base all of it lies within a third of a radian, and
+            # which of two things is left of the other is not learned.
+            rope_theta=10.0,
             partial_rotary_factor=0.5,
             mrope_section=(3, 3, 2),
             max_position_embeddings=4096,
