@@ -28,8 +28,11 @@ if os.environ.get("JAXTYPING_DISABLE", "0") != "1":
 
 @pytest.fixture(autouse=True, scope="session")
 def two_threads() -> None:
-    """Keep tests comparable between machines: two threads, like the machine that CI runs on."""
-    torch.set_num_threads(2)
+    """Keep tests comparable between machines: two cores, like the machine that CI runs on.
+
+    Where several processes share the tests, each has a core of its own.
+    """
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 @pytest.fixture(scope="session")
