@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import librehps
+from benchmarks.calibration import simulated
 from benchmarks.model import loss_ablation
 from benchmarks.model.synthetic_world import table
 from librehps import LibreHPS
@@ -144,6 +145,18 @@ def test_the_page_on_nano_shows_what_the_losses_reached() -> None:
     page = (ROOT / "docs" / "nano.md").read_text(encoding="utf-8")
     found = json.loads((RESULTS / "losses.json").read_text("utf-8"))
     assert loss_ablation.table(found["losses"]) in page
+
+
+def test_the_page_on_calibration_shows_what_was_simulated() -> None:
+    page = (ROOT / "docs" / "calibration.md").read_text(encoding="utf-8")
+    found = json.loads((RESULTS / "calibration-simulated.json").read_text("utf-8"))
+    for made in (simulated.recovery_table, simulated.error_table, simulated.coverage_table):
+        assert made(found) in page
+    for count, rows in found["coverage"].items():
+        least = 0.93 if count == "200" else 0.915
+        assert all(least <= row["all"] <= 0.97 for row in rows.values()), count
+    assert max(row["alone"] for row in found["coverage"]["200"].values()) < 0.9
+    assert all(0.93 <= row["coverage"] <= 0.985 for row in found["errors"])
 
 
 def test_nano_ranks_the_pictures_of_the_demo_as_a_person_would(working_folder: Path) -> None:

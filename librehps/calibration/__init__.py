@@ -8,6 +8,7 @@ from __future__ import annotations
 from librehps.calibration.beta import Beta
 from librehps.calibration.bootstrap import Interval, bootstrap, bootstrap_mean
 from librehps.calibration.drawing import draw_reliability
+from librehps.calibration.error_interval import calibration_error_interval
 from librehps.calibration.fingerprint import fingerprint
 from librehps.calibration.fitted import FittedCalibrator
 from librehps.calibration.io import load_calibration, load_platt_calibrator, save_calibration
@@ -62,6 +63,7 @@ __all__ = [
     "CalibrationError",
     "ReliabilityBin",
     "ReliabilityDiagram",
+    "calibration_error_interval",
     "expected_calibration_error",
     "reliability_diagram",
     "brier_score",

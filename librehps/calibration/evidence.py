@@ -30,8 +30,10 @@ def demand_pairs(pairs: ScorePairs, minimum: int) -> None:
     useful = int(((pairs.weight > 0.0) & (pairs.difference != 0.0)).sum())
     if useful < minimum:
         raise InputError(
-            f"{useful} of {len(pairs)} pairs have a weight and scores that differ; "
-            f"a fit takes at least {minimum}: judge more pairs, or use the fit of all benchmarks",
+            f"{useful} of {len(pairs)} pairs have a weight and scores that differ; a fit takes at "
+            f"least {minimum}: judge more pairs (an evaluation fits on a tenth of them, so it "
+            f"takes {12 * minimum} or so), fit on all pairs of a file with librehps calibrate "
+            "--data, or use the fit of all benchmarks",
             code="calibration_too_few",
         )
 

@@ -22,11 +22,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from librehps.calibration.bootstrap import Clusters, number_clusters
 from librehps.calibration.metrics import Forecasts
 from librehps.calibration.pairs import Column, Numbers
 from librehps.errors import ConfigError
 
 __all__ = [
+    "Binned",
     "Binning",
     "CalibrationError",
     "Quantity",
@@ -48,8 +50,9 @@ class CalibrationError:
 
     Args:
         value: Mean gap between what was stated and what was observed, in [0, 1].
-        by_chance: What a perfectly calibrated scorer would get on average from as many pairs with
-            one vote each, as bins of few pairs are off by chance. A value near it is no evidence of
+        by_chance: What a perfectly calibrated scorer would get on average from targets that scatter
+            as much, as bins of few pairs are off by chance. Single votes scatter more than shares
+            of many, and pairs of one prompt together. A value near it is no evidence of
             miscalibration.
         quantity: Which probability was judged.
         binning: Bins of equal width or of equal mass.
@@ -134,8 +137,12 @@ def expected_calibration_error(
     quantity: Quantity = "preference",
     binning: Binning = "width",
     num_bins: int = DEFAULT_BINS,
+    clusters: Clusters | None = None,
 ) -> CalibrationError:
     """Return the mean over bins of ``|mean stated - mean observed|``, weighted by their pairs.
+
+    Chance adds to it and never takes away, so it has no interval of its own: see
+    :func:`~librehps.calibration.calibration_error_interval`.
 
     Args:
         probability: That the first of each pair is preferred, ``[N]``.
@@ -144,19 +151,22 @@ def expected_calibration_error(
         quantity: ``"preference"`` or ``"winner"``; see the module.
         binning: ``"width"`` or ``"mass"``.
         num_bins: At least 1.
+        clusters: Pairs with the same value are off together, such as those of a prompt, ``[N]``;
+            only what chance gives depends on it.
 
     Raises:
-        InputError: See :meth:`~librehps.calibration.metrics.Forecasts.of`.
+        InputError: See :meth:`~librehps.calibration.metrics.Forecasts.of`; or not a cluster for
+            each pair (code ``bootstrap_clusters``).
         ConfigError: A choice that does not exist (code ``metric_setting``).
 
     References:
         Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", 2017, equation
         3 (equal width); Nixon et al., "Measuring calibration in deep learning", 2019 (equal mass).
     """
-    binned = _Binned(
+    binned = Binned(
         probability, target, weight, quantity=quantity, binning=binning, num_bins=num_bins
     )
-    return binned.error()
+    return binned.error(clusters)
 
 
 def reliability_diagram(
@@ -168,6 +178,7 @@ def reliability_diagram(
     binning: Binning = "width",
     num_bins: int = DEFAULT_BINS,
     level: float = 0.95,
+    clusters: Clusters | None = None,
 ) -> ReliabilityDiagram:
     """Return what was stated and observed in each bin, with Wilson's interval.
 
@@ -182,9 +193,11 @@ def reliability_diagram(
         binning: ``"width"`` or ``"mass"``.
         num_bins: At least 1.
         level: How often an interval shall hold the truth, in (0, 1).
+        clusters: As for :func:`expected_calibration_error`; the intervals of the bins do not use
+            them.
 
     Raises:
-        InputError: See :meth:`~librehps.calibration.metrics.Forecasts.of`.
+        InputError: As of :func:`expected_calibration_error`.
         ConfigError: A choice that does not exist (code ``metric_setting``).
 
     References:
@@ -193,13 +206,13 @@ def reliability_diagram(
     """
     if not 0.0 < level < 1.0:
         raise ConfigError(f"level is {level}; it must lie in (0, 1)", code="metric_setting")
-    binned = _Binned(
+    binned = Binned(
         probability, target, weight, quantity=quantity, binning=binning, num_bins=num_bins
     )
-    return ReliabilityDiagram(binned.bins(level), binned.error(), level)
+    return ReliabilityDiagram(binned.bins(level), binned.error(clusters), level)
 
 
-class _Binned:
+class Binned:
     """Pairs sorted into bins, and the sums of each."""
 
     def __init__(
@@ -231,7 +244,7 @@ class _Binned:
             stated = np.where(turned, 1.0 - stated, stated)
             self._least = 0.5
         self._choice: tuple[Quantity, Binning, int] = (quantity, binning, num_bins)
-        self._num_pairs = len(stated)
+        self.num_pairs = len(stated)
         self._edges = self._equal(stated, given.share, binning, num_bins)
         if binning == "width":
             scaled = (stated - self._least) / (1.0 - self._least) * num_bins
@@ -243,21 +256,39 @@ class _Binned:
         self._squared = self._sum(np.square(given.share))
         self._stated = self._sum(given.share * stated)
         self._observed = self._sum(given.share * true)
-        self._variance = self._sum(np.square(given.share) * stated * (1.0 - stated))
+        self._apart = given.share * (stated - true)
 
-    def error(self) -> CalibrationError:
+    def error(self, clusters: Clusters | None = None) -> CalibrationError:
         """Return the calibration error."""
         quantity, binning, num_bins = self._choice
-        # The gap of a bin is about normal; the mean of a normal's absolute value is this much.
-        by_chance = math.sqrt(2.0 / math.pi) * float(np.sqrt(self._variance).sum())
+        # The gap of a bin is about normal, with the squares of what its clusters are off as its
+        # variance if it is none; the mean of a normal's absolute value is this much.
+        spread = np.sqrt(np.square(self.gaps(clusters)).sum(axis=0))
+        by_chance = math.sqrt(2.0 / math.pi) * float(spread.sum())
         return CalibrationError(
             value=float(np.abs(self._stated - self._observed).sum()),
             by_chance=by_chance,
             quantity=quantity,
             binning=binning,
             num_bins=num_bins,
-            num_pairs=self._num_pairs,
+            num_pairs=self.num_pairs,
         )
+
+    def gaps(self, clusters: Clusters | None = None) -> Numbers:
+        """Return what each cluster adds to the gap of each bin, ``[clusters, num_bins]``.
+
+        The gap is stated less observed, times the share of the bin; without clusters each pair
+        stands alone.
+
+        Raises:
+            InputError: Not a cluster for each pair (code ``bootstrap_clusters``).
+        """
+        cluster = number_clusters(clusters, self.num_pairs)
+        count, num_bins = int(cluster.max()) + 1, self._choice[2]
+        sums = np.bincount(
+            cluster * num_bins + self._place, weights=self._apart, minlength=count * num_bins
+        )
+        return np.asarray(sums.reshape(count, num_bins), np.float64)
 
     def bins(self, level: float) -> tuple[ReliabilityBin, ...]:
         """Return the bins that hold something."""

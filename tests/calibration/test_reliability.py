@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import binomtest
@@ -16,6 +16,7 @@ from librehps.calibration import (
     expected_calibration_error,
     reliability_diagram,
 )
+from librehps.calibration.reliability import Binned
 from librehps.errors import ConfigError, InputError
 
 probabilities = st.floats(0.0, 1.0)
@@ -27,6 +28,7 @@ def columns(given_rows: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(stated), np.array(true)
 
 
+@settings(deadline=None)
 @given(rows, st.integers(1, 12))
 def test_equal_width_is_its_definition(given_rows: list[Any], num_bins: int) -> None:
     gaps = dict.fromkeys(range(num_bins), 0.0)
@@ -43,6 +45,7 @@ def test_equal_width_is_its_definition(given_rows: list[Any], num_bins: int) -> 
     }
 
 
+@settings(deadline=None)
 @given(rows)
 def test_the_winners_error_is_that_of_every_pair_both_ways_round(given_rows: list[Any]) -> None:
     # Bins over [0.5, 1] for the winner are the upper half of twice as many for the preference;
@@ -57,6 +60,7 @@ def test_the_winners_error_is_that_of_every_pair_both_ways_round(given_rows: lis
         assert winner.value == pytest.approx(both.value, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(rows, st.integers(1, 6))
 def test_bins_of_equal_mass_hold_every_pair_once(given_rows: list[Any], num_bins: int) -> None:
     stated, true = columns(given_rows)
@@ -160,6 +164,45 @@ def test_chance_alone_gives_what_it_says() -> None:
     assert np.mean(found) == pytest.approx(np.mean(said), rel=0.03)
     # So much a perfect scorer shows on the 780 pairs of a small benchmark.
     assert 0.03 < np.mean(said) < 0.06
+
+
+def test_chance_is_less_for_shares_of_many_votes_and_more_for_pairs_that_go_together() -> None:
+    rng = np.random.default_rng(5)
+    prompt = np.repeat(np.arange(200), 4)
+    found: dict[str, list[float]] = {"shares": [], "together": []}
+    said: dict[str, list[float]] = {"shares": [], "together": [], "apart": []}
+    for _ in range(300):
+        stated = expit(rng.normal(0, 1.5, 800))
+        shares = expected_calibration_error(stated, rng.binomial(8, stated) / 8, num_bins=10)
+        found["shares"].append(shares.value)
+        said["shares"].append(shares.by_chance)
+        # One stroke of luck for the four pairs of a prompt, which are about as hard.
+        alike = expit(rng.normal(0, 1.5, 200))[prompt]
+        votes = (rng.random(200)[prompt] < alike) * 1.0
+        together = expected_calibration_error(alike, votes, clusters=prompt, num_bins=10)
+        found["together"].append(together.value)
+        said["together"].append(together.by_chance)
+        said["apart"].append(expected_calibration_error(alike, votes, num_bins=10).by_chance)
+    for name, values in found.items():
+        assert np.mean(values) == pytest.approx(np.mean(said[name]), rel=0.07)
+    assert np.mean(said["together"]) > 1.9 * np.mean(said["apart"])
+    single = expected_calibration_error(stated, rng.binomial(1, stated) * 1.0, num_bins=10)
+    assert np.mean(said["shares"]) < 0.4 * single.by_chance
+
+
+def test_clusters_must_be_one_for_each_pair() -> None:
+    with pytest.raises(InputError) as caught:
+        expected_calibration_error([0.2, 0.3], [0.0, 1.0], clusters=["a"])
+    assert caught.value.code == "bootstrap_clusters"
+
+
+def test_what_clusters_add_to_the_gaps_is_all_of_them() -> None:
+    stated, votes = judged(3, 500)
+    binned = Binned(stated, votes, None, quantity="winner", binning="width", num_bins=5)
+    by_cluster = binned.gaps([place % 7 for place in range(500)])
+    assert by_cluster.shape == (7, 5)
+    np.testing.assert_allclose(by_cluster.sum(axis=0), binned.gaps().sum(axis=0), atol=1e-12)
+    assert np.abs(by_cluster.sum(axis=0)).sum() == pytest.approx(binned.error().value)
 
 
 def test_intervals_are_wilsons_and_hold_the_truth() -> None:

@@ -1,0 +1,182 @@
+"""How well calibrated scores are where the truth is known: against votes, and against the truth.
+
+Against votes nobody has a calibration error of 0, not even who states the true probability of every
+vote. What that one shows is the noise, and an error within it is as good as can be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from librehps.calibration import (
+    CalibrationError,
+    FittedCalibrator,
+    Interval,
+    calibration_error_interval,
+    expected_calibration_error,
+)
+from librehps.calibration.pairs import Numbers
+from librehps.calibration.table import fitted_type
+from librehps.errors import InputError
+from librehps.evaluate.measures import interval_dict, judge_pairs
+from librehps.evaluate.scored import ScoredPair, score_pairs
+
+__all__ = ["TruthComparison", "compare_with_truth", "true_probabilities"]
+
+
+@dataclass(frozen=True)
+class TruthComparison:
+    """Calibration errors of the winner on the pairs that nothing was fitted to.
+
+    Args:
+        calibrator: What was fitted on the part for fitting.
+        num_prompts: Prompts of the pairs that are judged.
+        uncalibrated: Of what the scores state by themselves, against votes.
+        calibrated: Of what the calibrator states, against votes.
+        corrected: The same less what chance adds to it, with its interval over prompts.
+        ideal: Of the true probabilities, against the same votes.
+        noise: Of the true probabilities, were the votes cast again: the mean, and between which
+            errors 95 % of such votes lie.
+        against_truth: Of what the calibrator states, against the true probabilities.
+    """
+
+    calibrator: FittedCalibrator
+    num_prompts: int
+    uncalibrated: CalibrationError
+    calibrated: CalibrationError
+    corrected: Interval
+    ideal: CalibrationError
+    noise: Interval
+    against_truth: CalibrationError
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether who knows the true probability of every pair shows as great an error by chance.
+
+        That is hard on a scorer that knows less: votes scatter more around what it states, also
+        where it states what is true on average.
+        """
+        return self.calibrated.value <= self.noise.high
+
+    @property
+    def within_chance(self) -> bool:
+        """Whether who is calibrated, and knows as little, shows as great an error by chance."""
+        return self.corrected.low == 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return {
+            "calibrator": {
+                "kind": self.calibrator.kind,
+                "parameters": self.calibrator.parameters(),
+            },
+            "num_prompts": self.num_prompts,
+            "uncalibrated": self.uncalibrated.to_dict(),
+            "calibrated": self.calibrated.to_dict(),
+            "corrected": interval_dict(self.corrected),
+            "ideal": self.ideal.to_dict(),
+            "noise": interval_dict(self.noise),
+            "against_truth": self.against_truth.to_dict(),
+            "within_noise": self.within_noise,
+            "within_chance": self.within_chance,
+        }
+
+
+def compare_with_truth(
+    pairs: Sequence[ScoredPair],
+    truth: Mapping[str, Mapping[str, Any]],
+    *,
+    axis: str = "overall",
+    kind: str = "platt",
+    casts: int = 1000,
+    seed: int = 0,
+) -> TruthComparison:
+    """Calibrate on the part for fitting, and compare with the truth on the rest.
+
+    Args:
+        pairs: Scored pairs of a synthetic benchmark, with the number of their votes.
+        truth: What is true of them, by key: see :func:`~librehps.data.synthetic.files.read_truth`.
+        axis: The axis.
+        kind: A name in ``CALIBRATORS``.
+        casts: How often the votes are cast again.
+        seed: Of those votes.
+
+    Raises:
+        InputError: Pairs that the truth does not know (code ``truth_missing``), that have no number
+            of votes (``truth_votes``), or none that is held out (``evaluation_empty``); a fit that
+            is refused.
+        ConfigError: See :func:`~librehps.calibration.fit_calibration`.
+    """
+    having = [pair for pair in pairs if pair.has(axis)]
+    fitting = [pair for pair in having if pair.for_fitting]
+    held_out = [pair for pair in having if not pair.for_fitting]
+    if not held_out:
+        raise InputError("no pair with this axis is held out", code="evaluation_empty", item=axis)
+    true = true_probabilities(held_out, truth, axis=axis)
+    votes = _num_votes(held_out)
+    calibrator = fitted_type(kind).fit(score_pairs(fitting, axis))
+    judged = judge_pairs(held_out, axis)
+    stated = calibrator.of_pairs(score_pairs(held_out, axis))
+    prompts = judged.prompt
+
+    def error(probability: Numbers, target: Numbers) -> CalibrationError:
+        return expected_calibration_error(probability, target, quantity="winner", clusters=prompts)
+
+    rng = np.random.default_rng(seed)
+    again = np.array([error(true, rng.binomial(votes, true) / votes).value for _ in range(casts)])
+    low, high = np.quantile(again, (0.025, 0.975)).tolist()
+    num_prompts = len(np.unique(prompts))
+    return TruthComparison(
+        calibrator=calibrator,
+        num_prompts=num_prompts,
+        uncalibrated=error(judged.probability, judged.target),
+        calibrated=error(stated, judged.target),
+        corrected=calibration_error_interval(
+            stated, judged.target, quantity="winner", clusters=prompts
+        ),
+        ideal=error(true, judged.target),
+        noise=Interval(float(again.mean()), low, high, len(held_out), num_prompts),
+        against_truth=error(stated, true),
+    )
+
+
+def true_probabilities(
+    pairs: Sequence[ScoredPair], truth: Mapping[str, Mapping[str, Any]], *, axis: str
+) -> Numbers:
+    """Return the true probability of a vote for the first picture of each pair, ``[N]``.
+
+    Args:
+        pairs: Scored pairs, some of them turned round.
+        truth: By key; its ``a`` is the picture whose file ends in it.
+        axis: The axis.
+
+    Raises:
+        InputError: The truth does not know a pair, or which of its pictures is which (code
+            ``truth_missing``).
+    """
+    found: list[float] = []
+    for pair in pairs:
+        side = PurePosixPath(pair.image_a).stem.rpartition("-")[2]
+        row = truth.get(pair.key)
+        if row is None or side not in ("a", "b"):
+            raise InputError(
+                "is not in the truth: give the .truth.jsonl that lies beside the file that was "
+                "evaluated",
+                code="truth_missing",
+                item=pair.key,
+            )
+        for_a = float(row["probabilities"][axis])
+        found.append(for_a if side == "a" else 1.0 - for_a)
+    return np.array(found)
+
+
+def _num_votes(pairs: Sequence[ScoredPair]) -> np.ndarray:
+    missing = next((pair.key for pair in pairs if not pair.votes), None)
+    if missing is not None:
+        raise InputError("has no number of votes", code="truth_votes", item=missing)
+    return np.array([pair.votes for pair in pairs], dtype=np.int64)
