@@ -20,6 +20,9 @@ _MAX_HALVINGS = 50
 # The squared Newton decrement, twice the distance to the minimum in the objective's own unit.
 # A full step from here lands within rounding, as the error of Newton's method squares itself.
 _CLOSE = 1e-12
+# No step takes a parameter further than this and the largest that there is. Where the curvature
+# fades, Newton's step else leads to where nothing bends any more, and the way back is lost.
+_REACH = 2.0
 # Share of the fall promised by the slope that a step must bring (Armijo).
 _SUFFICIENT = 1e-4
 
@@ -57,7 +60,8 @@ def minimise(objective: Objective, start: Numbers) -> Numbers:
             break
         if decrement <= _CLOSE:
             return parameters + step
-        size = 1.0
+        reach = _REACH + float(np.abs(parameters).max())
+        size = min(1.0, reach / float(np.abs(step).max()))
         for _ in range(_MAX_HALVINGS):
             found = objective(parameters + size * step)
             if found[0] <= value - _SUFFICIENT * size * decrement:

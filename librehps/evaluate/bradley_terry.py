@@ -66,9 +66,12 @@ def fit_bradley_terry(wins: Numbers) -> Numbers:
         hessian = np.diag(curvature.sum(axis=1) + bend) - curvature
         return loss / total, gradient / total, hessian / total
 
-    # Always from zeros: where two are far apart the other way round, the curvature vanishes, and
-    # Newton's first step from there leads out of all numbers.
+    # Always from zeros: where two are far apart the wrong way round, the curvature vanishes, and
+    # Newton's next step from there leads out of all numbers.
     found = minimise(objective, np.zeros(len(wins)))
+    # Near enough for millions of games may be far for the one that was drawn: one step more.
+    _, gradient, hessian = objective(found)
+    found = found - np.linalg.solve(hessian, gradient)
     group = connected_groups(wins)
     means = np.bincount(group, weights=found) / np.bincount(group)
     return found - means[group]

@@ -68,3 +68,16 @@ def test_a_function_that_falls_forever_is_an_error() -> None:
     with pytest.raises(InputError) as caught:
         minimise(objective, np.array([1.0]))
     assert caught.value.code == "calibration_no_convergence"
+
+
+def test_no_step_leads_to_where_nothing_bends() -> None:
+    # The curvature fades away like exp(-2|x|): Newton's step from 3 is to -98.
+    seen: list[float] = []
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        seen.append(float(x[0]))
+        value = float(np.logaddexp(x, -x).sum())
+        return value, np.tanh(x), np.diag(1.0 - np.tanh(x) ** 2)
+
+    assert minimise(objective, np.array([3.0])) == pytest.approx(0.0, abs=1e-6)
+    assert min(seen) >= -2.0
