@@ -58,10 +58,11 @@ def fit_bradley_terry(wins: Numbers) -> Numbers:
         loss = float((wins * np.logaddexp(0.0, -lead)).sum())
         loss += 0.5 * PRIOR_GAMES * float(np.logaddexp(0.0, strength).sum())
         loss += 0.5 * PRIOR_GAMES * float(np.logaddexp(0.0, -strength).sum())
-        expected = games * np.exp(-np.logaddexp(0.0, -lead))
-        curvature = expected * np.exp(-np.logaddexp(0.0, lead))
+        chance = np.exp(-np.logaddexp(0.0, -lead))
+        curvature = games * chance * chance.T
         own = np.exp(-np.logaddexp(0.0, -strength))
-        gradient = (expected - wins).sum(axis=1) + PRIOR_GAMES * (own - 0.5)
+        # Expected less won games, without the difference of two large numbers.
+        gradient = (wins.T * chance - wins * chance.T).sum(axis=1) + PRIOR_GAMES * (own - 0.5)
         bend = PRIOR_GAMES * own * np.exp(-np.logaddexp(0.0, strength))
         hessian = np.diag(curvature.sum(axis=1) + bend) - curvature
         return loss / total, gradient / total, hessian / total
