@@ -13,6 +13,7 @@ from librehps.calibration.fingerprint import fingerprint
 from librehps.calibration.fitted import FittedCalibrator
 from librehps.calibration.io import load_calibration, load_platt_calibrator, save_calibration
 from librehps.calibration.isotonic import Isotonic
+from librehps.calibration.lapse import Lapse
 from librehps.calibration.matching import default_calibration, load_matching
 from librehps.calibration.metrics import (
     area_under_roc,
@@ -47,6 +48,7 @@ __all__ = [
     "FittedCalibrator",
     "Temperature",
     "Platt",
+    "Lapse",
     "Beta",
     "Isotonic",
     "SigmaScale",

@@ -49,7 +49,9 @@ def calibrate(
     ],
     kind: Annotated[
         str,
-        typer.Option(metavar="NAME", help="platt, temperature, beta, isotonic or sigma_scale."),
+        typer.Option(
+            metavar="NAME", help="platt, lapse, temperature, beta, isotonic or sigma_scale."
+        ),
     ] = "platt",
     axis: options.AxisOption = "overall",
     ties: Annotated[

@@ -103,6 +103,13 @@ def evaluate(
             metavar="NAME", help="Tie rule of the accuracies; each suite's own if not given."
         ),
     ] = None,
+    calibrator: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What calibrates: platt, lapse, temperature, beta, isotonic or sigma_scale.",
+        ),
+    ] = "platt",
     limit: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Most records of each suite, spread over its file."),
@@ -132,9 +139,9 @@ def evaluate(
     """Measure how well a model agrees with people.
 
     Prints, for each suite and axis, the accuracy under the tie rule that stands beside it with its
-    95% interval over prompts, the calibration error and the Brier score before and after Platt
-    scaling, which is fitted on a tenth of the pairs and judged on the others, and the means over
-    all suites. Rankings add Kendall's tau-b and Spearman's rho per prompt, and marks their
+    95% interval over prompts, the calibration error and the Brier score before and after
+    calibration, which is fitted on a tenth of the pairs and judged on the others, and the means
+    over all suites. Rankings add Kendall's tau-b and Spearman's rho per prompt, and marks their
     correlations with the scores. The folder gets report.json, report.html with charts and the worst
     errors, and pairs.jsonl with every score.
 
@@ -164,6 +171,7 @@ def evaluate(
             out=out,
             cache=cache,
             tie_rule=tie_rule,
+            calibrator=calibrator,
             limit=limit,
             max_bad_share=max_bad_share,
             max_batch_tokens=batch_tokens,

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from librehps.calibration import FittedCalibrator, Platt, ScorePairs
+from librehps.calibration import FittedCalibrator, ScorePairs
+from librehps.calibration.table import fitted_type
 from librehps.errors import InputError
 from librehps.evaluate.measures import UNCALIBRATED, AxisMeasure, measure_axis
 from librehps.evaluate.ranking_measures import RankingMeasure, measure_rankings
@@ -114,10 +115,11 @@ def measure_suites(
     tie_rules: Mapping[str, TieRule],
     rankings: Mapping[str, Sequence[ScoredRanking]] | None = None,
     ratings: Mapping[str, Sequence[ScoredRating]] | None = None,
+    calibrator: str = "platt",
 ) -> list[SuiteMeasure]:
     """Measure every benchmark on every axis that people and the scorer have judged.
 
-    Platt scaling is fitted on the part for fitting alone. Where there are several benchmarks there
+    The calibrator is fitted on the part for fitting alone. Where there are several benchmarks there
     is a fit on those parts of all, too. A fit that is refused leaves its forecasts out, and says
     why.
 
@@ -127,12 +129,16 @@ def measure_suites(
         tie_rules: The rule of each.
         rankings: Scored rankings by that name.
         ratings: Scored marks by that name.
+        calibrator: A name in ``CALIBRATORS``, of one that is fitted.
 
     Raises:
+        ConfigError: No such calibrator (code ``name_unknown``), or one without parameters
+            (``calibration_kind``).
         InputError: A benchmark has no pair that is held out and no mark (code
             ``evaluation_empty``), or a rule has no pair to choose a threshold on
             (``tie_rule_validation``).
     """
+    kind = fitted_type(calibrator)
     found: list[SuiteMeasure] = []
     for name, some in pairs.items():
         axes: dict[str, AxisMeasure] = {}
@@ -147,7 +153,7 @@ def measure_suites(
             if len(pairs) > 1:
                 every = [pair for one in pairs.values() for pair in one]
                 parts[CALIBRATED_GLOBAL] = _having(every, axis, for_fitting=True)
-            fits[axis], refused[axis] = _fit(parts, axis)
+            fits[axis], refused[axis] = _fit(kind, parts, axis)
             try:
                 axes[axis] = measure_axis(
                     axis,
@@ -220,14 +226,14 @@ def _having(pairs: Sequence[ScoredPair], axis: str, *, for_fitting: bool) -> lis
 
 
 def _fit(
-    parts: Mapping[str, Sequence[ScoredPair]], axis: str
+    kind: type[FittedCalibrator], parts: Mapping[str, Sequence[ScoredPair]], axis: str
 ) -> tuple[dict[str, FittedCalibrator], dict[str, InputError]]:
     fits: dict[str, FittedCalibrator] = {}
     refused: dict[str, InputError] = {}
     for name, pairs in parts.items():
         columns: ScorePairs = score_pairs(pairs, axis)
         try:
-            fits[name] = Platt.fit(columns)
+            fits[name] = kind.fit(columns)
         except InputError as error:
             refused[name] = error
     return fits, refused

@@ -23,6 +23,7 @@ from typing import Any
 
 import librehps
 from librehps.calibration import fingerprint
+from librehps.calibration.table import fitted_type
 from librehps.data.sources import BadRow
 from librehps.errors import ConfigError, InputError
 from librehps.evaluate.bad_items import bad_item_row, list_rows
@@ -169,6 +170,7 @@ def evaluate(
     out: Path,
     cache: Path | None = None,
     tie_rule: str | None = None,
+    calibrator: str = "platt",
     limit: int | None = None,
     max_bad_share: float = 0.01,
     max_batch_tokens: int = 8192,
@@ -184,6 +186,7 @@ def evaluate(
         out: Folder of the results.
         cache: Folder of the scores; ``scores`` in ``out`` if ``None``.
         tie_rule: A name in ``TIE_RULES`` for all; each benchmark's own if ``None``.
+        calibrator: A name in ``CALIBRATORS``, of one that is fitted.
         limit: Most records of each benchmark, spread evenly over its file.
         max_bad_share: The largest share that is put up with of rows that cannot be read, and of
             pictures without a score.
@@ -203,6 +206,7 @@ def evaluate(
     # Asked first: hours of scoring may follow.
     template = load_template() if page else None
     suites = [request.make() for request in requests]
+    _ = fitted_type(calibrator)
     rules = [make_tie_rule(tie_rule or suite.tie_rule) for suite in suites]
     if not suites:
         raise ConfigError("no benchmark was asked for", code="evaluation_suites")
@@ -239,6 +243,7 @@ def evaluate(
         tie_rules=dict(zip(data, rules, strict=True)),
         rankings={name: one.rankings for name, one in scored.items()},
         ratings={name: one.ratings for name, one in scored.items()},
+        calibrator=calibrator,
     )
     overall = any("overall" in suite.axes for suite in measured)
     aggregate = aggregate_over_suites(measured) if overall else None
@@ -248,6 +253,7 @@ def evaluate(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "librehps": librehps.__version__,
         "model": {"name": card.name, "trained": card.trained, **_flat(card.identity)},
+        "calibrator": calibrator,
         "suites": [
             {
                 **suite.to_dict(),

@@ -61,6 +61,10 @@ def _beta(v: Numbers, d: Numbers, s: Numbers) -> Numbers:
 PARAMETRIC: dict[str, tuple[dict[str, float], ParametricLaw]] = {
     "temperature": ({"temperature": 1.7}, lambda v, d, s: _sigmoid(d / v[0])),
     "platt": ({"a": 0.8, "b": 0.4}, lambda v, d, s: _sigmoid(v[0] * d + v[1])),
+    "lapse": (
+        {"slope": 1.2, "lapse": 0.1},
+        lambda v, d, s: 0.5 * v[1] + (1.0 - v[1]) * _sigmoid(v[0] * d),
+    ),
     "beta": ({"a": 0.6, "b": 1.2, "c": 0.1}, _beta),
     "sigma_scale": ({"scale": 1.5}, lambda v, d, s: normal_tail(-d / (v[0] * s))),
 }

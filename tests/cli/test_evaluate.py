@@ -43,7 +43,12 @@ def test_a_table_with_the_rule_beside_every_number(place: Path, tmp_path: Path) 
     # Four pairs are too few to fit on, which is said and not hidden.
     assert {row[7] for row in rows} == {"-"}
     assert "calibration_too_few" in result.stderr
-    document = json.loads(run(place, *arguments, "--json", "--tie-rule", "half_credit").stdout)
+    document = json.loads(
+        run(
+            place, *arguments, "--json", "--calibrator", "lapse", "--tie-rule", "half_credit"
+        ).stdout
+    )
+    assert document["calibrator"] == "lapse"
     assert document["suites"][0]["axes"]["style"]["tie_rule"]["name"] == "half_credit"
     assert document["folder"] == str(tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -88,6 +93,7 @@ def test_wrong_usage_is_status_2(place: Path, tmp_path: Path) -> None:
         (("--suite", "hpd3", "--data", world), "did you mean 'hpdv3'"),
         (("--suite", "hpdv3", "--data", world / "test.json"), "[suite_data]"),
         (("--suite", "hpdv3", "--data", world, "--tie-rule", "loose"), "[name_unknown]"),
+        (("--suite", "hpdv3", "--data", world, "--calibrator", "lapes"), "did you mean 'lapse'"),
         (("--suite", "hpdv3", "--data", world, "--column", "prompt=x"), "[data_columns]"),
         (("--suite", "csv", "--data", world, "--column", "prompt"), "NAME=VALUE"),
         (("--suite", "videoalign", "--data", world / "no-such.csv"), "[suite_video]"),

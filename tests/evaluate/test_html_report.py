@@ -98,6 +98,7 @@ def render_measured(
         "created": "2020-02-02T00:00:00+00:00",
         "librehps": "0.0.0",
         "model": {"name": "m", "trained": True, "fingerprint": "f", "settings": {"dtype": "x"}},
+        "calibrator": "platt",
         "num_bad_items": 0,
         "suites": [{**one.to_dict(), **common, **counts, **changes} for one in suites],
         **{key: value for key, value in changes.items() if key in ("model", "num_bad_items")},

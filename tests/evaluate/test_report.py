@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from librehps.calibration import Platt
-from librehps.errors import InputError
+from librehps.calibration import Lapse, Platt
+from librehps.errors import ConfigError, InputError
 from librehps.evaluate.report import aggregate_over_suites, measure_suites
 from librehps.evaluate.scored import ScoredPair, score_pairs
 from librehps.evaluate.tie_rules import make_tie_rule
@@ -42,6 +42,28 @@ def drawn(suite: str, count: int, slope: float, seed: int) -> list[ScoredPair]:
 
 PAIRS = {"steep": drawn("steep", 600, 4.0, 1), "flat": drawn("flat", 300, 0.8, 2)}
 RULES = {"steep": make_tie_rule("strict"), "flat": make_tie_rule("half_credit")}
+
+
+def test_another_calibrator_takes_the_place_of_platts() -> None:
+    (steep,) = measure_suites({"steep": PAIRS["steep"]}, tie_rules=RULES, calibrator="lapse")
+    fitting = [pair for pair in PAIRS["steep"] if pair.for_fitting]
+    expected = Lapse.fit(score_pairs(fitting, "overall"))
+    assert steep.fits["overall"] == {"calibrated": expected}
+    held_out = [pair for pair in PAIRS["steep"] if not pair.for_fitting]
+    stated = expected.of_pairs(score_pairs(held_out, "overall"))
+    target = score_pairs(held_out, "overall").target
+    assert steep.axes["overall"].forecasts["calibrated"].brier.value == pytest.approx(
+        float(np.square(stated - target).mean())
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("lapes", "name_unknown"), ("gaussian", "calibration_kind")]
+)
+def test_a_calibrator_that_cannot_be_fitted_is_refused(name: str, code: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        measure_suites(PAIRS, tie_rules=RULES, calibrator=name)
+    assert caught.value.code == code
 
 
 def test_calibrators_see_the_part_for_fitting_alone() -> None:
