@@ -20,6 +20,7 @@ from librehps.calibration import (
     Calibrator,
     FittedCalibrator,
     Isotonic,
+    Lapse,
     Platt,
     ScorePairs,
     SigmaScale,
@@ -37,6 +38,7 @@ EXAMPLES = (
     Temperature(0.7),
     Platt(1.4, 0.3),
     Beta(0.5, 1.5, -0.2),
+    Lapse(1.7, 0.12),
     Isotonic((0.5, 1.0, 3.0), (0.55, 0.7, 0.93)),
     SigmaScale(1.8),
 )
@@ -49,7 +51,7 @@ def test_registered_calibrators_keep_the_contract(kind: str) -> None:
     check_calibrator(CALIBRATORS[kind], kind=kind)
 
 
-def test_the_five_are_registered() -> None:
+def test_all_of_them_are_registered() -> None:
     assert {*CALIBRATORS} == {"gaussian", *(example.kind for example in EXAMPLES)}
     assert all(isinstance(example, Calibrator) for example in EXAMPLES)
 
