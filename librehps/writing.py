@@ -9,7 +9,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-__all__ = ["write_bytes", "write_lines"]
+from librehps.errors import InputError
+
+__all__ = ["into", "write_bytes", "write_lines"]
+
+
+@contextmanager
+def into(place: Path) -> Generator[None]:
+    """Say of a file or a folder that it cannot be written, where writing in this block fails.
+
+    Args:
+        place: What the user named.
+
+    Raises:
+        InputError: An ``OSError`` was raised inside (code ``out_unwritable``).
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot be written: {error}", code="out_unwritable", item=str(place)
+        ) from error
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

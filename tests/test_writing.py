@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from librehps.writing import write_bytes, write_lines
+from librehps.errors import InputError
+from librehps.writing import into, write_bytes, write_lines
 
 
 def test_a_file_appears_whole_and_readable(tmp_path: Path) -> None:
@@ -57,3 +58,12 @@ def test_bytes_appear_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Mo
         write_bytes(path, b"new")
     assert path.read_bytes() == b"\r\n\x00"
     assert [file.name for file in path.parent.iterdir()] == ["a.png"]
+
+
+def test_what_cannot_be_written_is_an_error_that_names_the_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written") as caught, into(tmp_path / "file"):
+        write_lines(tmp_path / "file" / "below", ["abc\n"])
+    assert (caught.value.code, caught.value.item) == ("out_unwritable", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match="other"), into(tmp_path):
+        raise ValueError("other")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from librehps.bench.report import Report, Row
-from librehps.errors import ConfigError, InputError
-from librehps.writing import write_bytes
+from librehps.errors import ConfigError
+from librehps.writing import into, write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,12 +85,8 @@ def write_plot(path: Path, reports: Mapping[str, Report]) -> None:
     """
     picture = io.BytesIO()
     draw(reports).savefig(picture, format="png", dpi=120)
-    try:
+    with into(path):
         write_bytes(path, picture.getvalue())
-    except OSError as error:
-        raise InputError(
-            f"cannot be written: {error}", code="out_unwritable", item=str(path)
-        ) from error
 
 
 def _draw_roofs(axes: Any, report: Report, label: str, number: int) -> None:

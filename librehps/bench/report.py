@@ -18,7 +18,7 @@ import torch
 import librehps
 from librehps.bench.roofline import Roof
 from librehps.errors import InputError
-from librehps.writing import write_bytes
+from librehps.writing import into, write_bytes
 
 __all__ = ["FORMAT", "Report", "Row", "machine", "read_report", "write_report"]
 
@@ -150,12 +150,8 @@ def write_report(path: Path, report: Report) -> None:
         InputError: It cannot be written (code ``out_unwritable``).
     """
     text = json.dumps(report.to_dict(), indent=1, allow_nan=False)
-    try:
+    with into(path):
         write_bytes(path, f"{text}\n".encode())
-    except OSError as error:
-        raise InputError(
-            f"cannot be written: {error}", code="out_unwritable", item=str(path)
-        ) from error
 
 
 def read_report(path: Path) -> Report:

@@ -12,6 +12,7 @@ import typer
 from librehps.cli import options
 from librehps.cli.output import note, write_json, write_line, write_table
 from librehps.errors import BackendError, InputError
+from librehps.writing import into
 
 if TYPE_CHECKING:
     from librehps.calibration.table import TieRule
@@ -108,7 +109,7 @@ def calibrate(
             batch_tokens=batch_tokens,
         )
     found = fit_and_measure(pairs, kind=kind, axis=axis, ties=cast("TieRule", ties), model=model)
-    try:
+    with into(out):
         if out.suffix != ".json":
             out.mkdir(parents=True, exist_ok=True)
         file = save_calibration(found.calibration, out)
@@ -122,10 +123,6 @@ def calibrate(
                 for when, measure in (("before", both.before), ("after", both.after))
             }
         draw_reliability(diagrams, title=f"{kind}, {axis}").savefig(picture, dpi=120)
-    except OSError as error:
-        raise InputError(
-            f"cannot be written: {error}", code="out_unwritable", item=str(out)
-        ) from error
     note(f"reliability diagram: {picture}")
     if as_json:
         document: dict[str, Any] = {"file": str(file), "plot": str(picture), "kind": kind}

@@ -11,9 +11,10 @@ import typer
 
 from librehps.cli import options
 from librehps.cli.evaluation_tables import write_tables
-from librehps.cli.output import note, write_json
+from librehps.cli.output import note, note_left_out, write_json
 from librehps.cli.suite_options import ColumnWords, suite_requests
-from librehps.errors import BackendError, InputError
+from librehps.errors import BackendError
+from librehps.writing import into
 
 EPILOG = options.examples(
     "librehps synth --pairs 2000 --out world",
@@ -45,9 +46,7 @@ def evaluate(
             metavar="DIR|FILE", show_default=False, help="Where it lies; one for each --suite."
         ),
     ],
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", show_default=False, help="Folder of the results.")
-    ],
+    out: options.ResultsOption,
     root: Annotated[
         list[Path] | None,
         typer.Option(
@@ -114,12 +113,7 @@ def evaluate(
         int | None,
         typer.Option(metavar="N", min=1, help="Most records of each suite, spread over its file."),
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder of scores that are kept; scores in --out if not given."
-        ),
-    ] = None,
+    cache: options.CacheOption = None,
     max_bad_share: Annotated[
         float,
         typer.Option(
@@ -154,7 +148,7 @@ def evaluate(
             'evaluation needs scipy: pip install "librehps[evaluate]"', code="scipy_missing"
         )
     from librehps.cli.loading import identify_scorer, load_scorer
-    from librehps.evaluate.run import BAD_ITEMS, BAD_ROWS, ModelCard
+    from librehps.evaluate.run import ModelCard
     from librehps.evaluate.run import evaluate as run
 
     words = ColumnWords(
@@ -163,7 +157,7 @@ def evaluate(
     requests = suite_requests(suite, data, roots=root or (), words=words, fit_share=fit_share)
     scorer = load_scorer(chosen, own_calibration=False)
     identity = identify_scorer(scorer, chosen)
-    try:
+    with into(out):
         found = run(
             scorer,
             ModelCard(chosen.model, scorer.trained, identity),
@@ -178,10 +172,6 @@ def evaluate(
             page=html,
             progress=sys.stderr.isatty(),
         )
-    except OSError as error:
-        raise InputError(
-            f"cannot be written: {error}", code="out_unwritable", item=str(out)
-        ) from error
     for measured in found.suites:
         for axis, refused in measured.refused.items():
             for name, error in refused.items():
@@ -190,9 +180,5 @@ def evaluate(
         write_json({"folder": str(out), **found.report})
     else:
         write_tables(found)
-    if found.bad_items:
-        note(f"{len(found.bad_items)} pictures have no score; see {out / BAD_ITEMS}")
-    if found.num_bad_rows:
-        note(f"{found.num_bad_rows} rows cannot be read; see {out / BAD_ROWS}")
-    if found.bad_items or found.num_bad_rows:
+    if note_left_out(out, items=len(found.bad_items), rows=found.num_bad_rows):
         raise typer.Exit(1)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from librehps.cli import options
-from librehps.cli.output import note, write_json, write_table
-from librehps.errors import InputError
+from librehps.cli.output import note, note_left_out, write_json, write_table
+from librehps.writing import into
 
 if TYPE_CHECKING:
     from librehps.calibration import Calibrator, Interval
@@ -36,9 +36,7 @@ def leaderboard(
             "{image, prompt, generator, category}.",
         ),
     ],
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", show_default=False, help="Folder of the results.")
-    ],
+    out: options.ResultsOption,
     prompts: Annotated[
         Path | None,
         typer.Option(
@@ -66,12 +64,7 @@ def leaderboard(
             "the checkpoint's folder if not given.",
         ),
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder of scores that are kept; scores in --out if not given."
-        ),
-    ] = None,
+    cache: options.CacheOption = None,
     max_bad_share: Annotated[
         float,
         typer.Option(
@@ -101,12 +94,12 @@ def leaderboard(
     from librehps.cli.loading import identify_scorer, load_scorer
     from librehps.evaluate.leaderboard import rank_generators
     from librehps.evaluate.outcomes import make_outcome
-    from librehps.evaluate.run import BAD_ITEMS, BAD_ROWS, ModelCard
+    from librehps.evaluate.run import ModelCard
 
     scorer = load_scorer(chosen)
     outcome = make_outcome(rule, _calibrator(scorer, chosen, calibration, axis))
     identity = identify_scorer(scorer, chosen)
-    try:
+    with into(out):
         found = rank_generators(
             scorer,
             ModelCard(chosen.model, scorer.trained, identity),
@@ -121,21 +114,13 @@ def leaderboard(
             page=html,
             progress=sys.stderr.isatty(),
         )
-    except OSError as error:
-        raise InputError(
-            f"cannot be written: {error}", code="out_unwritable", item=str(out)
-        ) from error
     for said in found.notes:
         note(said)
     if as_json:
         write_json({"folder": str(out), **found.report})
     else:
         write_table(*_table(found))
-    if found.bad_items:
-        note(f"{len(found.bad_items)} pictures are bad; see {out / BAD_ITEMS}")
-    if found.num_bad_rows:
-        note(f"{found.num_bad_rows} rows cannot be read; see {out / BAD_ROWS}")
-    if found.bad_items or found.num_bad_rows:
+    if note_left_out(out, items=len(found.bad_items), rows=found.num_bad_rows):
         raise typer.Exit(1)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from inspect import Parameter, Signature, signature
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -29,6 +30,15 @@ OfflineOption = Annotated[
 ]
 BatchTokensOption = Annotated[
     int, typer.Option("--batch-tokens", metavar="N", min=1, help="Most tokens packed in one batch.")
+]
+ResultsOption = Annotated[
+    Path, typer.Option("--out", metavar="DIR", show_default=False, help="Folder of the results.")
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Folder of scores that are kept; scores in --out if not given."
+    ),
 ]
 AxisOption = Annotated[str, typer.Option(metavar="NAME", help="The axis that decides.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout.")]

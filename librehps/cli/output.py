@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from librehps.errors import LibreHPSError
@@ -54,6 +55,23 @@ def note(text: str) -> None:
     """Write one line to stderr."""
     sys.stderr.write(f"librehps: {printable(text)}\n")
     sys.stderr.flush()
+
+
+def note_left_out(out: Path, *, items: int, rows: int) -> bool:
+    """Say how much was left out of the results in a folder; return whether anything was.
+
+    Args:
+        out: The folder, with the lists of it.
+        items: Pictures without a score.
+        rows: Rows that could not be read.
+    """
+    from librehps.evaluate.run import BAD_ITEMS, BAD_ROWS
+
+    if items:
+        note(f"{items} pictures have no score; see {out / BAD_ITEMS}")
+    if rows:
+        note(f"{rows} rows cannot be read; see {out / BAD_ROWS}")
+    return bool(items or rows)
 
 
 def note_error(error: LibreHPSError) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from librehps.cli import options
 from librehps.cli.output import note, write_json, write_table
-from librehps.errors import InputError
+from librehps.writing import into
 
 EPILOG = options.examples(
     "librehps synth --pairs 2000 --out world",
@@ -115,7 +115,7 @@ def synth(
         (strange, "test", pairs // 20 if held_out is None else held_out),
     )
     written: dict[str, int] = {}
-    try:
+    with into(out):
         with progress_bar(
             "drawing", sum(count for _, _, count in plan), shown=sys.stderr.isatty()
         ) as advance:
@@ -132,10 +132,6 @@ def synth(
                     written[source.name(split)] = len(rows)
         shown = list(world.pairs("train", min(_SHOWN, pairs)))
         contact_sheet(world, shown).save(out / SHEET)
-    except OSError as error:
-        raise InputError(
-            f"cannot be written: {error}", code="out_unwritable", item=str(out)
-        ) from error
     note(f"samples to look at: {out / SHEET}")
     if as_json:
         document: dict[str, Any] = {

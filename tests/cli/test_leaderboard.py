@@ -100,7 +100,7 @@ def test_a_picture_that_cannot_be_scored_is_status_1(place: Path, tmp_path: Path
     arguments = ("--data", data, "--out", tmp_path / "out")
     result = run(place, *arguments, "--max-bad-share", 0.2)
     assert result.exit_code == 1
-    assert "1 pictures are bad" in result.stderr
+    assert "1 pictures have no score" in result.stderr
     assert result.stdout.startswith("rank\t")
     result = run(place, *arguments)
     assert (result.exit_code, result.stdout) == (1, "")
