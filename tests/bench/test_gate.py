@@ -9,6 +9,7 @@ import torch
 
 from librehps.bench.cases import OPS, Shape
 from librehps.bench.gate import LIMITS, gate_error, leaves_of
+from librehps.testing.tolerances import TOLERANCES
 
 CPU = torch.device("cpu")
 NANO = Shape("nano", (8,), torch.float32)
@@ -62,3 +63,14 @@ def test_only_what_has_a_gradient_records_one() -> None:
     case = OPS["rotary"].make(NANO)
     leaves = leaves_of(case, case.tensors)
     assert {name for name, tensor in leaves.items() if tensor.requires_grad} == {"x"}
+
+
+def test_the_gate_is_no_wider_than_what_the_tests_allow_a_kernel() -> None:
+    for dtype, limit in LIMITS.items():
+        ending = str(dtype).removeprefix("torch.")
+        allowed = [
+            entry.limit
+            for name, entry in TOLERANCES.items()
+            if name.endswith(f"_triton_{ending}") or name == f"norms_{ending}"
+        ]
+        assert limit == max(allowed)
