@@ -22,6 +22,7 @@ cuda)
   TESTS=(tests/gpu)
   LIMIT=260
   BENCH=(--preset 4b --tokens 300,8192,32768)
+  STACK=(--preset 4b --tokens 8192)
   ;;
 cpu)
   RESULTS=$(mktemp -d)
@@ -31,6 +32,7 @@ cpu)
   # The interpreter is slow; a rehearsal is not held to nine minutes.
   LIMIT=900
   BENCH=(--preset nano --tokens 40 --seconds 0.001)
+  STACK=(--preset nano --tokens 40 --seconds 0.001)
   ;;
 *)
   echo "make gpu: DEVICE is $DEVICE; expected cuda or cpu" >&2
@@ -57,6 +59,10 @@ PLOT=()
 if has matplotlib; then PLOT=(--plot "$RESULTS/$NAME.png"); fi
 timeout 150 "$PYTHON" -m librehps bench ops --device "$DEVICE" "${BENCH[@]}" \
   --out "$RESULTS/$NAME.json" "${PLOT[@]}"
+
+step "where the time of a stack of layers goes"
+timeout 60 "$PYTHON" -m benchmarks.model.layer_stack --device "$DEVICE" "${STACK[@]}" \
+  --out "$RESULTS/${NAME/ops/layers}.json"
 
 if [ "$DEVICE" = cuda ] && has transformers; then
   step "the delta rule against transformers"
