@@ -15,6 +15,7 @@ from librehps.calibration import (
     ReliabilityDiagram,
     bootstrap_mean,
     brier_score,
+    calibration_error_interval,
     negative_log_likelihood,
     preference_probability,
     reliability_diagram,
@@ -49,11 +50,14 @@ class ForecastMeasure:
         negative_log_likelihood: In nats; infinite where the impossible got a vote.
         reliability: Of the probability of the winner, in 15 bins of equal width: what it would be
             for the first picture if every pair were counted in both orders.
+        corrected: The calibration error of that less what chance adds to it, with its interval over
+            prompts.
     """
 
     brier: Interval
     negative_log_likelihood: float
     reliability: ReliabilityDiagram
+    corrected: Interval
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON data; an infinite likelihood is ``None``."""
@@ -62,6 +66,7 @@ class ForecastMeasure:
             "brier": interval_dict(self.brier),
             "negative_log_likelihood": nats if math.isfinite(nats) else None,
             "reliability": self.reliability.to_dict(),
+            "calibration_error_less_chance": interval_dict(self.corrected),
         }
 
 
@@ -173,7 +178,20 @@ def measure_forecasts(probability: Numbers, pairs: JudgedPairs) -> ForecastMeasu
         reliability=reliability_diagram(
             probability, pairs.target, quantity="winner", clusters=pairs.prompt
         ),
+        corrected=_corrected(probability, pairs),
     )
+
+
+def _corrected(probability: Numbers, pairs: JudgedPairs) -> Interval:
+    """Return the calibration error less what chance adds; from one prompt alone it is not known."""
+    try:
+        return calibration_error_interval(
+            probability, pairs.target, quantity="winner", clusters=pairs.prompt
+        )
+    except InputError as error:
+        if error.code != "bootstrap_clusters":
+            raise
+    return Interval(math.nan, math.nan, math.nan, len(pairs), 1)
 
 
 def judge_pairs(pairs: Sequence[ScoredPair], axis: str) -> JudgedPairs:

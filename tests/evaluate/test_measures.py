@@ -77,6 +77,13 @@ def test_numbers_are_those_of_their_definitions() -> None:
     )
     errors = {name: one.reliability.error.value for name, one in found.forecasts.items()}
     assert errors["calibrated"] < 0.05 < 0.1 < errors["uncalibrated"]
+    # Less what chance adds: nothing is left of the one, and most of the other.
+    corrected = {name: one.corrected for name, one in found.forecasts.items()}
+    assert corrected["calibrated"].low == 0.0
+    assert 0.1 < corrected["uncalibrated"].low < corrected["uncalibrated"].value
+    assert corrected["uncalibrated"].value < errors["uncalibrated"]
+    written = found.to_dict()["forecasts"]["uncalibrated"]["calibration_error_less_chance"]
+    assert written == corrected["uncalibrated"].to_dict()
 
 
 def test_every_pair_counts_in_both_orders() -> None:
@@ -141,6 +148,8 @@ def test_what_is_not_defined_is_null() -> None:
     assert written["kendall_tau_b"] is None
     brier = written["forecasts"]["uncalibrated"]["brier"]
     assert (brier["low"], brier["high"], brier["num_clusters"]) == (None, None, 1)
+    corrected = written["forecasts"]["uncalibrated"]["calibration_error_less_chance"]
+    assert (corrected["value"], corrected["low"], corrected["num_clusters"]) == (None, None, 1)
     with pytest.raises(InputError) as caught:
         measure_axis(
             "overall", held_out=[], fitting=[], tie_rule=make_tie_rule("strict"), calibrators={}
