@@ -1,8 +1,9 @@
-"""Checks of op arguments: cheap, and without a device synchronisation."""
+"""Checks of op arguments: cheap, and all but one of them without waiting for a device."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,10 @@ __all__ = [
     "check_shape",
     "compute_dtype",
 ]
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# Where a tensor on a device keeps what its values were found to be.
+_MARK = "_rises_to"
 
 
 def check_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
@@ -51,15 +56,15 @@ def check_last_dimension(name: str, tensor: Tensor) -> None:
 
 
 def check_float(**tensors: Tensor) -> None:
-    """Raise unless every tensor holds real floating point numbers.
+    """Raise unless every tensor holds floating point numbers of 16, 32 or 64 bits.
 
     Raises:
         InputError: One does not (code ``argument_dtype``).
     """
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
+        if tensor.dtype not in _FLOATS:
             raise InputError(
-                f"{name} is {tensor.dtype}, expected a floating point dtype",
+                f"{name} is {tensor.dtype}, expected float16, bfloat16, float32 or float64",
                 code="argument_dtype",
                 item=name,
             )
@@ -74,16 +79,24 @@ def check_same_device(**tensors: Tensor | None) -> None:
     present = {name: tensor.device for name, tensor in tensors.items() if tensor is not None}
     if len(set(present.values())) > 1:
         places = ", ".join(f"{name} on {device}" for name, device in present.items())
-        raise InputError(f"tensors are on different devices: {places}", code="argument_device")
+        first, *others = present.items()
+        raise InputError(
+            f"tensors are on different devices: {places}",
+            code="argument_device",
+            item=next(name for name, device in others if device != first[1]),
+        )
 
 
 def check_boundaries(name: str, boundaries: Tensor, tokens: int) -> None:
     """Raise unless ``boundaries`` are cumulative sequence lengths: 0 < ... < ``tokens``.
 
-    The values are looked at only on the CPU, where that costs nothing.
+    On a device their values are waited for once: the tensor keeps that they are good, for the other
+    ops and layers that get it, until it is written to. Nothing is read while a CUDA graph is
+    captured.
 
     Raises:
-        InputError: Code ``boundaries`` for wrong values, ``argument_shape`` or ``argument_dtype``.
+        InputError: Code ``boundaries`` for wrong values; ``argument_shape``, ``argument_dtype``, or
+            ``argument_layout`` for a view whose values do not lie side by side.
     """
     if boundaries.dtype not in (torch.int32, torch.int64):
         raise InputError(
@@ -97,8 +110,17 @@ def check_boundaries(name: str, boundaries: Tensor, tokens: int) -> None:
             code="argument_shape",
             item=name,
         )
+    if not boundaries.is_contiguous():
+        raise InputError(
+            f"{name} is a view with a stride of {boundaries.stride(0)}: give its contiguous()",
+            code="argument_layout",
+            item=name,
+        )
+    mark = None if boundaries.is_inference() else (boundaries._version, tokens)
     if boundaries.device.type != "cpu":
-        return
+        known = mark is not None and getattr(boundaries, _MARK, None) == mark
+        if known or boundaries.device.type == "meta" or _captured(boundaries.device):
+            return
     values: list[int] = boundaries.tolist()
     rising = all(low < high for low, high in pairwise(values))
     if values[0] != 0 or values[-1] != tokens or not rising:
@@ -108,6 +130,15 @@ def check_boundaries(name: str, boundaries: Tensor, tokens: int) -> None:
             code="boundaries",
             item=name,
         )
+    if boundaries.device.type != "cpu":
+        kept: Any = boundaries
+        setattr(kept, _MARK, mark)
+
+
+def _captured(device: torch.device) -> bool:
+    if device.type != "cuda" or not torch.cuda.is_initialized():
+        return False
+    return torch.cuda.is_current_stream_capturing()
 
 
 def compute_dtype(*tensors: Tensor) -> torch.dtype:

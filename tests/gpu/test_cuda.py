@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from librehps import LibreHPS
+from librehps.errors import InputError
 from librehps.kernels.attention import attention
 from librehps.kernels.causal_conv1d import causal_conv1d
 from librehps.kernels.gated_delta_rule import gated_delta_rule
@@ -44,6 +45,16 @@ def exact_float32() -> Iterator[None]:
     torch.backends.cuda.matmul.allow_tf32 = False
     yield
     torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def test_boundaries_that_do_not_rise_are_refused_before_a_launch() -> None:
+    x = torch.zeros(5, 8, device="cuda")
+    for values in ([0, 3, 2, 5], [0, 6], [1, 5]):
+        with pytest.raises(InputError, match="rise strictly") as caught:
+            causal_conv1d(
+                x, torch.zeros(8, 4, device="cuda"), cu_seqlens=torch.tensor(values).cuda()
+            )
+        assert caught.value.item == "cu_seqlens"
 
 
 def demand_equal_on_both(

@@ -90,6 +90,7 @@ def check_arguments(
         raise InputError(
             f"q, k, v are {q.dtype}, {k.dtype}, {v.dtype}; expected one dtype",
             code="argument_dtype",
+            item="v" if k.dtype == q.dtype else "k",
         )
     if k.shape[1] == 0 or q.shape[1] % k.shape[1]:
         raise InputError(
