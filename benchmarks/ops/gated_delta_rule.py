@@ -18,13 +18,14 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -72,9 +73,9 @@ SETTINGS = (
 )
 
 
-def ours(setting: Setting, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
+def ours(setting: Setting, inputs: list[Tensor], *, impl: str = "auto") -> tuple[Tensor, Tensor]:
     bounds = torch.tensor([0, *setting.lengths], device=inputs[0].device).cumsum(0)
-    return gated_delta_rule(*inputs, cu_seqlens=bounds)
+    return gated_delta_rule(*inputs, cu_seqlens=bounds, impl=impl)
 
 
 def theirs(setting: Setting, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -97,16 +98,13 @@ def theirs(setting: Setting, inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
     return torch.cat(outputs), torch.cat(states)
 
 
-LIBRARIES: dict[str, Callable[[Setting, list[Tensor]], tuple[Tensor, Tensor]]] = {
-    "librehps": ours,
-    "transformers": theirs,
-}
+Libraries: TypeAlias = Mapping[str, Callable[[Setting, list[Tensor]], tuple[Tensor, Tensor]]]
 
 
-def errors(setting: Setting, inputs: list[Tensor]) -> dict[str, float]:
+def errors(libraries: Libraries, setting: Setting, inputs: list[Tensor]) -> dict[str, float]:
     """Return how far the two are apart: outputs, final states, every gradient."""
     results: list[tuple[Tensor, ...]] = []
-    for run in LIBRARIES.values():
+    for run in libraries.values():
         own = [x.detach().requires_grad_() for x in inputs]
         o, state = run(setting, own)
         generator = torch.Generator().manual_seed(1)
@@ -131,24 +129,26 @@ def seconds(run: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def measure(setting: Setting, inputs: list[Tensor], rounds: int) -> dict[str, Any]:
+def measure(
+    libraries: Libraries, setting: Setting, inputs: list[Tensor], rounds: int
+) -> dict[str, Any]:
     """Time both in turn, after one round that does not count."""
     own = [x.detach().requires_grad_() for x in inputs]
     up = torch.randn(own[2].shape, generator=torch.Generator().manual_seed(2)).to(own[2])
 
     def forward(name: str) -> None:
         with torch.no_grad():
-            LIBRARIES[name](setting, inputs)
+            libraries[name](setting, inputs)
 
     def both(name: str) -> None:
-        torch.autograd.grad(LIBRARIES[name](setting, own)[0], own, up)
+        torch.autograd.grad(libraries[name](setting, own)[0], own, up)
 
     passes = {"forward": forward, "forward_backward": both}
     timings: dict[str, dict[str, list[float]]] = {
-        kind: {name: [] for name in LIBRARIES} for kind in passes
+        kind: {name: [] for name in libraries} for kind in passes
     }
     for number in range(rounds + 1):
-        order = list(LIBRARIES) if number % 2 else list(reversed(LIBRARIES))
+        order = list(libraries) if number % 2 else list(reversed(libraries))
         for kind, run in passes.items():
             for name in order:
                 taken = seconds(lambda run=run, name=name: run(name), inputs[0].device)
@@ -176,25 +176,28 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", type=torch.device)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--impl", default="auto", help="of ours: auto, torch or triton")
     parser.add_argument("--out", type=Path, help="where the report goes as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     before = os.getloadavg()
+    libraries: Libraries = {"librehps": partial(ours, impl=arguments.impl), "transformers": theirs}
+    kind = "delta_rule_triton" if arguments.impl == "triton" else "delta_rule"
     made = [(setting, setting.inputs(arguments.device)) for setting in SETTINGS]
     agreement: dict[str, dict[str, float]] = {}
     for setting, inputs in made:
-        limit = TOLERANCES[f"delta_rule_{str(setting.dtype).removeprefix('torch.')}"].limit
-        agreement[setting.name] = errors(setting, inputs)
+        limit = TOLERANCES[f"{kind}_{str(setting.dtype).removeprefix('torch.')}"].limit
+        agreement[setting.name] = errors(libraries, setting, inputs)
         wrong = {name: e for name, e in agreement[setting.name].items() if not e <= limit}
         if wrong:
             print(f"{setting.name}: the gate is red, limit {limit}: {wrong}", file=sys.stderr)
             return 1
     results: dict[str, Any] = {}
     for setting, inputs in made:
-        results[setting.name] = measure(setting, inputs, arguments.rounds)
-        for kind, table in results[setting.name].items():
+        results[setting.name] = measure(libraries, setting, inputs, arguments.rounds)
+        for passes, table in results[setting.name].items():
             print(
-                f"{setting.name}, {kind}: {table['librehps']['median_ms']:.0f} ms, transformers "
+                f"{setting.name}, {passes}: {table['librehps']['median_ms']:.0f} ms, transformers "
                 f"{table['transformers']['median_ms']:.0f} ms, {table['speedup_of_medians']:.2f} x",
                 file=sys.stderr,
             )
@@ -210,6 +213,7 @@ def main() -> int:
         | {name: version(name) for name in ("torch", "transformers")},
         "setting": {
             "device": str(device),
+            "impl": arguments.impl,
             "threads": arguments.threads,
             "rounds": arguments.rounds,
             "heads": "16 key heads, 32 value heads, width 128; fresh random inputs",

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 import torch
 
 import librehps
+from librehps.bench.peers import PEERS
 from librehps.bench.roofline import Roof
 from librehps.errors import InputError
 from librehps.writing import into, write_bytes
@@ -25,6 +26,7 @@ __all__ = ["FORMAT", "Report", "Row", "machine", "read_report", "write_report"]
 FORMAT = 1
 MAX_BYTES = 16 * 2**20
 _PACKAGES = ("torch", "triton", "flash-attn", "flash-attn-4")
+_PEERS = tuple(dict.fromkeys(peer.distribution for peer in PEERS))
 _COMMIT_TIMEOUT_S = 10
 
 Verdict = Literal["timed", "red", "unavailable", "failed"]
@@ -129,7 +131,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "librehps": librehps.__version__,
         "python": platform.python_version(),
     }
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *_PEERS):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -57,19 +57,24 @@ class Plan:
 
 
 def shapes_of(
-    presets: Sequence[str], tokens: Sequence[int], dtypes: Sequence[torch.dtype]
+    presets: Sequence[str],
+    packs: Sequence[int | tuple[int, ...]],
+    dtypes: Sequence[torch.dtype],
 ) -> list[Shape]:
     """Return, for each number of tokens, one long sequence and as many of about 300 as fit.
 
     Args:
         presets: Sizes of the model.
-        tokens: In the whole pack.
+        packs: Tokens of a whole pack; or the lengths of its sequences, which are taken as they are.
         dtypes: Of the tensors.
     """
     found: list[Shape] = []
     for preset in presets:
         for dtype in dtypes:
-            for total in tokens:
+            for total in packs:
+                if isinstance(total, tuple):
+                    found.append(Shape(preset, total, dtype))
+                    continue
                 found.append(Shape(preset, (total,), dtype))
                 count_short = total // _SHORT
                 if count_short > 1:

@@ -53,8 +53,8 @@ def ops(
         typer.Option(
             metavar="N,…",
             show_default=False,
-            help="Tokens of a pack, as one sequence and as many short ones. 300,1200 on a CPU, "
-            "300,2048,8192,32768 on a GPU.",
+            help="Tokens of a pack, as one sequence and as many short ones; 8x1024 is a pack of "
+            "eight sequences. 300,1200 on a CPU, 300,2048,8192,32768 on a GPU.",
         ),
     ] = None,
     dtype: Annotated[
@@ -98,10 +98,10 @@ def ops(
     names = _known(op, list(OPS), list(OPS), "op")
     presets = _known(preset, ["4b"] if on_gpu else ["nano"], list(PRESETS), "preset")
     formats = _known(dtype, ["bfloat16"] if on_gpu else ["float32"], list(DTYPES), "dtype")
-    counts = _token_counts(tokens or ("300,2048,8192,32768" if on_gpu else "300,1200"))
+    packs = _packs(tokens or ("300,2048,8192,32768" if on_gpu else "300,1200"))
     plan = Plan(
         names,
-        shapes_of(presets, counts, [DTYPES[name] for name in formats]),
+        shapes_of(presets, packs, [DTYPES[name] for name in formats]),
         place,
         passes=[
             "forward" if name == "forward" else "both"
@@ -167,6 +167,8 @@ def compare(
         machines = {"before": dict(first.machine), "after": dict(second.machine)}
         write_json({"machines": machines, "mean_ratio": mean, "rows": rows})
         return
+    for which, report in (("before", first), ("after", second)):
+        note(f"{which}: {report.machine.get('name')}, {report.machine.get('date')}")
     columns = ["op", "shape", "pass", "implementation", "before ms", "after ms", "ratio"]
     write_table(
         columns,
@@ -254,13 +256,18 @@ def _known(text: str | None, default: list[str], known: Iterable[str], kind: str
     return list(dict.fromkeys(names))
 
 
-def _token_counts(text: str) -> list[int]:
-    counts: list[int] = []
+def _packs(text: str) -> list[int | tuple[int, ...]]:
+    """Return numbers of tokens, and for 8x1024 the lengths of eight sequences."""
+    packs: list[int | tuple[int, ...]] = []
     for word in text.split(","):
-        if not word.strip().isdecimal() or not 0 < int(word) <= _MOST_TOKENS:
+        count, times, length = word.strip().rpartition("x")
+        known = length.isdecimal() and (count.isdecimal() or not times)
+        tokens = int(length) * int(count or 1) if known else 0
+        if not 0 < tokens <= _MOST_TOKENS:
             raise ConfigError(
-                f"--tokens holds {word.strip()!r:.40}; expected numbers from 1 to {_MOST_TOKENS}",
+                f"--tokens holds {word.strip()!r:.40}; expected numbers from 1 to {_MOST_TOKENS}, "
+                "or 8x1024 for eight sequences of 1024",
                 code="bench_tokens",
             )
-        counts.append(int(word))
-    return list(dict.fromkeys(counts))
+        packs.append((int(length),) * int(count) if times else tokens)
+    return list(dict.fromkeys(packs))

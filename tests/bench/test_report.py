@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from librehps.bench.peers import PEERS
 from librehps.bench.report import MAX_BYTES, Report, Row, machine, read_report, write_report
 from librehps.bench.roofline import Roof
 from librehps.errors import InputError
@@ -52,6 +53,8 @@ def test_the_machine_says_what_one_must_know() -> None:
     assert facts["device"] == "cpu"
     assert facts["name"]
     assert facts["versions"]["torch"] == torch.__version__
+    # Of other people's packages too, whose times stand beside ours.
+    assert {peer.distribution for peer in PEERS} <= set(facts["versions"])
     assert facts["date"][:2] == "20"
     assert facts["commit"] is None or len(facts["commit"]) >= 7
     json.dumps(facts)

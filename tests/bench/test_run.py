@@ -131,5 +131,7 @@ def test_shapes_are_one_long_and_many_short() -> None:
     assert [len(shape.lengths) for shape in shapes] == [1, 1, 6]
     assert [shape.tokens for shape in shapes] == [300, 2048, 2048]
     assert len(set(shapes[2].lengths)) > 2
+    asked = shapes_of(["nano"], [(5, 7), 300], [torch.float32])
+    assert [shape.lengths for shape in asked] == [(5, 7), (300,)]
     many = shapes_of(["nano"], [32768], [torch.float32])[1]
     assert (many.tokens, len(many.lengths), min(many.lengths) > 250) == (32768, 109, True)
