@@ -15,7 +15,6 @@ from librehps.calibration.evidence import (
     demand_rising,
 )
 from librehps.calibration.fitted import (
-    MIN_PAIRS,
     FittedCalibrator,
     demand_number,
     demand_positive,
@@ -28,16 +27,18 @@ from librehps.errors import ConfigError, InputError
 
 __all__ = ["Lapse"]
 
-# Slopes that are tried, as multiples of the one that fits best without lapses: with lapses the
-# curve between is steeper, and never less steep.
-_STEEPEST = 1000.0
-_NUM_SLOPES = 31
+#: Fewest pairs that a fit takes: of fewer, those that happen to be far apart decide alone.
+MIN_PAIRS = 100
+# Slopes that are tried, as multiples of the one that fits best without lapses, beside which a curve
+# that levels off is steeper.
+_STEEPEST = 1e6
+_NUM_SLOPES = 61
 # How many means of neighbours stand for all pairs while slopes are tried.
 _COARSE = 500
 # Where the best lapses at one slope are looked for: Newton's steps at most, and how near is enough
 # to begin the search for both.
 _MAX_STEPS = 60
-_NEAR = 1e-6
+_NEAR = 1e-8
 # Losses are sums of numbers of the order of 1.
 _ROUNDING = 1e-12
 # Beyond so many log-odds a logistic curve stands still; its square is still a double.
@@ -90,12 +91,14 @@ class Lapse(FittedCalibrator):
         found at slopes from flat to steep, and Newton's method goes on from the best of them.
 
         Raises:
-            InputError: See :mod:`librehps.calibration.evidence`; or agreement is the same at all
-                distances, so that no slope is steep enough (code ``calibration_no_convergence``).
+            InputError: See :mod:`librehps.calibration.evidence`; or agreement does not grow with
+                the distance, so that no slope is steep enough (code
+                ``calibration_no_convergence``).
         """
         demand_pairs(pairs, MIN_PAIRS)
         folded = pairs.folded()
-        demand_differences(folded)
+        # Equal scores say nothing, so one distance beside them is one distance.
+        demand_differences(folded.take(folded.difference > 0.0))
         demand_disagreement(pairs)
         features = pairs.difference[:, None]
         flattest = float(logistic_regression(features, pairs.target, pairs.weight)[0])
@@ -119,6 +122,9 @@ class Lapse(FittedCalibrator):
         if half == 0.0:
             return cls(slope=flattest)
         logarithm, half = minimise(curve, np.array([np.log(step), half])).tolist()
+        # The last step is not looked at, and may end beyond the border that it leads to.
+        if half <= 0.0:
+            return cls(slope=flattest)
         return cls(slope=flattest * float(np.exp(logarithm)), lapse=2.0 * half)
 
     def tail(self, distance: Numbers, spread: Numbers | None) -> Numbers:
@@ -154,7 +160,8 @@ class _Curve:
     @classmethod
     def of(cls, folded: ScorePairs, *, unit: float) -> _Curve:
         """Return the curve of all pairs that have a weight."""
-        counted = folded.take(folded.weight > 0.0)
+        # Of those that count for something beside the others.
+        counted = folded.take(folded.weight / folded.weight.sum() > 0.0)
         with np.errstate(over="ignore"):
             distance = np.minimum(counted.difference * unit, _LEVEL)
         return cls(distance, counted.target, counted.weight)

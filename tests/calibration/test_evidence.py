@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from librehps.calibration import Beta, FittedCalibrator, Isotonic, Platt, ScorePairs, SigmaScale
+from librehps.calibration import (
+    Beta,
+    FittedCalibrator,
+    Isotonic,
+    Lapse,
+    Platt,
+    ScorePairs,
+    SigmaScale,
+)
 from librehps.calibration import Temperature as Temp
 from librehps.calibration.evidence import (
     demand_both_sides,
@@ -17,7 +25,7 @@ from librehps.calibration.evidence import (
 )
 from librehps.errors import InputError
 
-EVERY = (Beta, Isotonic, Platt, SigmaScale, Temp)
+EVERY = (Beta, Isotonic, Lapse, Platt, SigmaScale, Temp)
 SIDED = (Beta, Platt)
 COUNT = 400
 
@@ -95,14 +103,14 @@ def test_scores_that_fall_where_votes_rise_are_refused(kind: type[FittedCalibrat
     assert caught.value.code == "calibration_not_monotone"
 
 
-@pytest.mark.parametrize("kind", [Beta, Platt, SigmaScale, Temp])
+@pytest.mark.parametrize("kind", [Beta, Lapse, Platt, SigmaScale, Temp])
 def test_scores_that_are_never_wrong_have_no_slope(kind: type[FittedCalibrator]) -> None:
     difference = good()[0]
     assert refused(kind, pairs(difference, (difference > 0) * 1.0)) == "calibration_separable"
     assert refused(kind, pairs(difference, (difference < 0) * 1.0)) == "calibration_not_monotone"
 
 
-@pytest.mark.parametrize("kind", [Beta, Platt, SigmaScale, Temp])
+@pytest.mark.parametrize("kind", [Beta, Lapse, Platt, SigmaScale, Temp])
 def test_pairs_without_weight_hide_nothing(kind: type[FittedCalibrator]) -> None:
     difference, target = good()
     weight = np.repeat([1.0, 0.0], COUNT)

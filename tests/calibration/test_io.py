@@ -17,6 +17,7 @@ from librehps.calibration import (
     Fit,
     FittedCalibrator,
     Isotonic,
+    Lapse,
     Platt,
     SigmaScale,
     Temperature,
@@ -31,6 +32,7 @@ EXAMPLES: tuple[FittedCalibrator, ...] = (
     Platt(1.1, -0.1),
     Beta(0.5, 1.5, 1e-17),
     Isotonic((0.1, 2.5), (0.6, 0.7)),
+    Lapse(1e-17, 0.25),
     SigmaScale(5e-324),
 )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
 
 from librehps.calibration import Lapse, Platt, ScorePairs, Temperature
+from librehps.calibration.lapse import _Curve
 from librehps.errors import ConfigError, InputError
 from librehps.results import AxisScore
 from librehps.testing.votes import simulate_pairs
@@ -48,20 +49,62 @@ def test_nothing_fits_better(slope: float, lapse: float) -> None:
     assert found.lapse == pytest.approx(expit(best.x[1]), abs=1e-4)
 
 
-def test_without_lapses_it_is_temperature() -> None:
-    levels = np.linspace(0.1, 4.0, 40)
-    exact = ScorePairs.of(levels, np.zeros(40), expit(0.7 * levels))
-    found = Lapse.fit(exact)
-    assert found.lapse == pytest.approx(0.0, abs=1e-7)
-    assert found.slope == pytest.approx(0.7, rel=1e-6)
-    # Votes that are surer than any logistic curve at the far end ask for less than no lapses.
-    surer = ScorePairs.of(levels, np.zeros(40), np.where(levels > 2.0, 0.999, expit(0.7 * levels)))
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 5.0))
+@settings(max_examples=50)
+def test_without_lapses_it_is_temperature(seed: int, slope: float) -> None:
+    # The best share of lapses is 0 exactly, so rounding leads over the border in half of them.
+    levels = np.random.default_rng(seed).uniform(0.1, 4.0, 120)
+    found = Lapse.fit(ScorePairs.of(levels, np.zeros(120), expit(slope * levels)))
+    assert found.lapse == pytest.approx(0.0, abs=1e-6)
+    assert found.slope == pytest.approx(slope, rel=1e-5)
+
+
+def test_votes_that_are_surer_than_any_curve_ask_for_no_lapses() -> None:
+    levels = np.linspace(0.1, 4.0, 120)
+    surer = ScorePairs.of(levels, np.zeros(120), np.where(levels > 2.0, 0.999, expit(0.7 * levels)))
     assert Lapse.fit(surer) == Lapse(1.0 / Temperature.fit(surer).temperature, 0.0)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_one_distance_beside_equal_scores_tells_no_slope(seed: int) -> None:
+    d = np.repeat([0.0, 1.0], 100)
+    target = np.random.default_rng(seed).binomial(1, 0.8, 200) * 1.0
+    with pytest.raises(InputError) as caught:
+        Lapse.fit(ScorePairs.of(d, np.zeros(200), target))
+    assert caught.value.code == "calibration_constant"
+
+
+@pytest.mark.parametrize(("logarithm", "half"), [(0.3, 0.05), (1.5, 0.2), (-0.5, 0.001)])
+def test_the_derivatives_are_those_of_the_loss(logarithm: float, half: float) -> None:
+    pairs = simulate_pairs(lambda d, s: curve(d, 1.5, 0.1), 500, seed=8, votes=2)
+    mean_loss = _Curve.of(pairs.folded(), unit=0.7)
+    point, step = np.array([logarithm, half]), 1e-6
+    _, gradient, hessian = mean_loss(point)
+    moved = [(mean_loss(point + step * e), mean_loss(point - step * e)) for e in np.eye(2)]
+    slopes = np.array([(ahead[0] - behind[0]) / (2 * step) for ahead, behind in moved])
+    bends = np.stack([(ahead[1] - behind[1]) / (2 * step) for ahead, behind in moved])
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-8)
+    if (np.linalg.eigvalsh(bends) > 0.0).all():
+        np.testing.assert_allclose(hessian, bends, rtol=1e-5, atol=1e-7)
+    # Where it is no bowl, what stands for it is one.
+    assert (np.linalg.eigvalsh(hessian) > 0.0).all()
+
+
+def test_a_pair_counts_as_often_as_it_weighs() -> None:
+    pairs = simulate_pairs(lambda d, s: curve(d, 1.2, 0.2), 600, seed=9)
+    weight = np.random.default_rng(2).integers(0, 4, 600)
+    heavy = ScorePairs(pairs.difference, pairs.target, weight * 1e-300, None)
+    found, repeated = Lapse.fit(heavy), Lapse.fit(pairs.take(np.repeat(np.arange(600), weight)))
+    assert (found.slope, found.lapse) == pytest.approx((repeated.slope, repeated.lapse), rel=1e-7)
+    # A weight that is nothing beside the others is no weight.
+    tiny = np.where(weight == 0, 1e-320, weight * 1e10)
+    again = Lapse.fit(ScorePairs(pairs.difference, pairs.target, tiny, None))
+    assert (again.slope, again.lapse) == pytest.approx((found.slope, found.lapse), rel=1e-7)
+
+
 def test_exact_shares_give_the_exact_parameters() -> None:
-    levels = np.linspace(-6.0, 6.0, 60)
-    found = Lapse.fit(ScorePairs.of(levels, np.zeros(60), curve(levels, 1.7, 0.12)))
+    levels = np.linspace(-6.0, 6.0, 160)
+    found = Lapse.fit(ScorePairs.of(levels, np.zeros(160), curve(levels, 1.7, 0.12)))
     assert found.slope == pytest.approx(1.7, rel=1e-9)
     assert found.lapse == pytest.approx(0.12, abs=1e-10)
 
@@ -110,7 +153,7 @@ def test_the_probability_is_the_curve(slope: float, lapse: float, x: float, y: f
     assert found == pytest.approx(expected, abs=1e-12)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(40, 400), st.floats(0.05, 20), st.floats(0, 0.8))
+@given(st.integers(0, 2**32 - 1), st.integers(110, 500), st.floats(0.05, 20), st.floats(0, 0.8))
 def test_few_pairs_are_fitted_or_refused_with_a_reason(
     seed: int, count: int, slope: float, lapse: float
 ) -> None:
