@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from librehps.calibration import (
     ScorePairs,
@@ -76,6 +77,33 @@ def test_the_area_is_the_share_of_pairs_in_order(given_rows: list[Any]) -> None:
         assert math.isnan(found)
     else:
         assert found == pytest.approx(wins / total, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_metrics_are_those_of_scikit_learn(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # In tenths, so that many are equal.
+    stated = rng.integers(1, 10, 500) / 10
+    won = rng.random(500) < stated**1.5
+    weight = rng.uniform(0.1, 3.0, 500)
+    found = (
+        brier_score(stated, won * 1.0, weight=weight),
+        negative_log_likelihood(stated, won * 1.0, weight=weight),
+        area_under_roc(stated, won, weight=weight),
+    )
+    theirs = (
+        brier_score_loss(won, stated, sample_weight=weight),
+        log_loss(won, stated, sample_weight=weight),
+        roc_auc_score(won, stated, sample_weight=weight),
+    )
+    assert found == pytest.approx(theirs, rel=1e-12)
+
+
+def test_the_area_of_sigma_is_that_of_scikit_learn() -> None:
+    pairs = simulate_pairs(lambda d, s: 1.0 / (1.0 + np.exp(-d / s)), 2000, seed=3)
+    assert pairs.spread is not None
+    wrong = (pairs.difference > 0.0) != (pairs.target > 0.5)
+    assert sigma_auroc(pairs) == pytest.approx(roc_auc_score(wrong, pairs.spread), rel=1e-12)
 
 
 def test_the_area_of_known_rankings() -> None:

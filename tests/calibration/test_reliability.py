@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import binomtest
+from sklearn.calibration import calibration_curve
 
 from librehps.calibration import (
     bootstrap,
@@ -43,6 +44,22 @@ def test_equal_width_is_its_definition(given_rows: list[Any], num_bins: int) -> 
         f"{found.name}_by_chance": found.by_chance,
         "num_pairs": len(given_rows),
     }
+
+
+@pytest.mark.parametrize(("binning", "strategy"), [("width", "uniform"), ("mass", "quantile")])
+@pytest.mark.parametrize("seed", range(3))
+def test_diagrams_are_those_of_scikit_learn(binning: Any, strategy: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # No two are equal, so that bins of equal mass can be cut in one way only.
+    stated = rng.beta(2.0, 1.3, 600)
+    won = (rng.random(600) < stated**1.3) * 1.0
+    diagram = reliability_diagram(stated, won, binning=binning, num_bins=12)
+    observed, confidence = calibration_curve(won, stated, n_bins=12, strategy=strategy)
+    assert [one.observed for one in diagram.bins] == pytest.approx(observed.tolist(), abs=1e-12)
+    assert [one.confidence for one in diagram.bins] == pytest.approx(confidence.tolist(), abs=1e-12)
+    gaps = np.abs(observed - confidence)
+    error = expected_calibration_error(stated, won, binning=binning, num_bins=12)
+    assert error.value == pytest.approx(gaps @ [one.share for one in diagram.bins], abs=1e-12)
 
 
 @settings(deadline=None)
