@@ -26,6 +26,17 @@ PAIRS = (
     "Brier",
     "calibrated Brier",
 )
+MORE = (
+    "suite",
+    "axis",
+    "tau-b",
+    "95% interval",
+    "rho",
+    "95% interval",
+    "nats",
+    "calibrated nats",
+)
+GLOBAL = ("ECE, one fit for all", "Brier, one fit for all", "nats, one fit for all")
 RANKINGS = (
     "suite",
     "rankings",
@@ -54,11 +65,17 @@ MARKS = (
 
 
 def write_tables(found: Evaluation) -> None:
-    """Write a table of pairs, and below it those of rankings and marks where there are any.
+    """Write two tables of pairs, and below them those of rankings and marks where there are any.
 
     Tables are set apart by an empty line; one without rows is left out.
     """
-    tables = [(PAIRS, _pairs(found)), (RANKINGS, _rankings(found)), (MARKS, _marks(found))]
+    more = (*MORE, *GLOBAL) if len(found.suites) > 1 else MORE
+    tables = [
+        (PAIRS, _pairs(found)),
+        (more, _more(found)),
+        (RANKINGS, _rankings(found)),
+        (MARKS, _marks(found)),
+    ]
     for place, (columns, rows) in enumerate(each for each in tables if each[1]):
         if place:
             write_line("")
@@ -98,6 +115,27 @@ def _pairs(found: Evaluation) -> list[list[str]]:
                 *(f"{briers[name]:.4f}" if name in briers else "-" for name in names),
             ]
         )
+    return rows
+
+
+def _more(found: Evaluation) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for suite in found.suites:
+        for axis, measured in suite.axes.items():
+            before, after, by_all = (
+                measured.forecasts.get(name)
+                for name in ("uncalibrated", "calibrated", "calibrated_global")
+            )
+            row = [
+                suite.name,
+                axis,
+                *_interval_cells(measured.kendall),
+                *_interval_cells(measured.spearman),
+                *_nats_cells([before, after]),
+            ]
+            if len(found.suites) > 1:
+                row += [*_error_cells([by_all]), *_brier_cells([by_all]), *_nats_cells([by_all])]
+            rows.append(row)
     return rows
 
 
@@ -152,3 +190,7 @@ def _error_cells(forecasts: Sequence[ForecastMeasure | None]) -> list[str]:
 
 def _brier_cells(forecasts: Sequence[ForecastMeasure | None]) -> list[str]:
     return ["-" if one is None else f"{one.brier.value:.4f}" for one in forecasts]
+
+
+def _nats_cells(forecasts: Sequence[ForecastMeasure | None]) -> list[str]:
+    return ["-" if one is None else f"{one.negative_log_likelihood:.4f}" for one in forecasts]

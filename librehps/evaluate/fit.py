@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from librehps.calibration import Calibration, fit_calibration
+from librehps.calibration import Calibration, FittedCalibrator, fit_calibration
 from librehps.calibration.pairs import Numbers
-from librehps.calibration.table import TieRule, fitted_type
+from librehps.calibration.table import GLOBAL, TieRule, fitted_type
 from librehps.errors import InputError
 from librehps.evaluate.judged import JudgedPairs
 from librehps.evaluate.measures import ForecastMeasure, judge_pairs, measure_forecasts
@@ -44,7 +44,8 @@ class FittedCalibration:
 
     Args:
         calibration: To be written.
-        measures: By the name of the benchmark.
+        measures: By the name of the benchmark; where there are several, also ``"<global>"``, of the
+            fit on all of them.
     """
 
     calibration: Calibration
@@ -87,18 +88,37 @@ def fit_and_measure(
     calibration = fit_calibration(kind, columns, axis=axis, ties=ties, model=model)
     measures: dict[str, BeforeAfter] = {}
     for name, some in having.items():
-        kept = [pair for pair in some if not pair.for_fitting]
-        if kept:
-            stated = calibration[name].of_pairs(score_pairs(kept, axis))
-        else:
-            stated = _by_folds(some, name=name, kind=kind, axis=axis, ties=ties)
-        judged: JudgedPairs = judge_pairs(kept or some, axis)
-        measures[name] = BeforeAfter(
-            before=measure_forecasts(judged.probability, judged),
-            after=measure_forecasts(stated, judged),
-            held_out=bool(kept),
+        fitted = calibration[name]
+        measures[name] = _before_after(some, fitted, name=name, kind=kind, axis=axis, ties=ties)
+    if len(having) > 1:
+        every = [pair for some in having.values() for pair in some]
+        measures[GLOBAL] = _before_after(
+            every, calibration.default, name="all", kind=kind, axis=axis, ties=ties
         )
     return FittedCalibration(calibration, measures)
+
+
+def _before_after(
+    pairs: Sequence[ScoredPair],
+    fitted: FittedCalibrator,
+    *,
+    name: str,
+    kind: str,
+    axis: str,
+    ties: TieRule,
+) -> BeforeAfter:
+    """Judge a fit on the pairs that are held out, or fits like it on folds where none are."""
+    kept = [pair for pair in pairs if not pair.for_fitting]
+    if kept:
+        stated = fitted.of_pairs(score_pairs(kept, axis))
+    else:
+        stated = _by_folds(pairs, name=name, kind=kind, axis=axis, ties=ties)
+    judged: JudgedPairs = judge_pairs(kept or pairs, axis)
+    return BeforeAfter(
+        before=measure_forecasts(judged.probability, judged),
+        after=measure_forecasts(stated, judged),
+        held_out=bool(kept),
+    )
 
 
 def _by_folds(

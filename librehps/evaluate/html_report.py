@@ -32,7 +32,7 @@ from librehps.evaluate.measures import UNCALIBRATED, AxisMeasure, judge_pairs
 from librehps.evaluate.pictures import Pictures
 from librehps.evaluate.ranking_measures import RankingMeasure
 from librehps.evaluate.rating_measures import RatingMeasure
-from librehps.evaluate.report import CALIBRATED, Aggregate, SuiteMeasure
+from librehps.evaluate.report import CALIBRATED, CALIBRATED_GLOBAL, Aggregate, SuiteMeasure
 from librehps.evaluate.scored import ScoredPair, score_pairs
 from librehps.evaluate.visible_text import shortened, visible
 
@@ -150,6 +150,7 @@ def render_report(
         rules=list(rules.values()),
         uncalibrated=UNCALIBRATED,
         calibrated=CALIBRATED,
+        calibrated_global=CALIBRATED_GLOBAL,
     )
 
 

@@ -23,7 +23,11 @@ from librehps.calibration import (
 from librehps.calibration.pairs import Column, Numbers
 from librehps.errors import InputError
 from librehps.evaluate.judged import JudgedPairs
-from librehps.evaluate.rank_correlation import kendall_tau, spearman_rho
+from librehps.evaluate.rank_correlation import (
+    correlation_interval,
+    kendall_tau,
+    spearman_rho,
+)
 from librehps.evaluate.scored import ScoredPair, score_pairs
 from librehps.evaluate.tie_rules import TieRule
 
@@ -83,7 +87,7 @@ class AxisMeasure:
         num_counted: Pairs that it counts.
         accuracy: Under that rule, with its interval over prompts; ``None`` where no pair counts.
         kendall: Tau-b of the difference of scores and the share of votes, every pair in both
-            orders; NaN where either is constant.
+            orders, with its interval over prompts; ``None`` where either is constant.
         spearman: Rho of the same.
         forecasts: By name, beginning with ``"uncalibrated"``.
     """
@@ -95,8 +99,8 @@ class AxisMeasure:
     tie_rule: TieRule
     num_counted: int
     accuracy: Interval | None
-    kendall: float
-    spearman: float
+    kendall: Interval | None
+    spearman: Interval | None
     forecasts: Mapping[str, ForecastMeasure]
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,8 +117,8 @@ class AxisMeasure:
             },
             "num_counted": self.num_counted,
             "accuracy": None if self.accuracy is None else interval_dict(self.accuracy),
-            "kendall_tau_b": None if math.isnan(self.kendall) else self.kendall,
-            "spearman_rho": None if math.isnan(self.spearman) else self.spearman,
+            "kendall_tau_b": None if self.kendall is None else interval_dict(self.kendall),
+            "spearman_rho": None if self.spearman is None else interval_dict(self.spearman),
             "forecasts": {name: found.to_dict() for name, found in self.forecasts.items()},
         }
 
@@ -143,8 +147,12 @@ def measure_axis(
     rule = tie_rule.settled(judge_pairs(fitting, axis))
     credit = rule.credit(pairs)
     counted = credit.num_counted > 0
-    both = np.concatenate([pairs.difference, -pairs.difference])
-    votes = np.concatenate([pairs.target, 1.0 - pairs.target])
+    kendall, spearman = (
+        correlation_interval(
+            kind, pairs.difference, pairs.target - 0.5, prompts=pairs.prompt, both_orders=True
+        )
+        for kind in (kendall_tau, spearman_rho)
+    )
     columns = score_pairs(held_out, axis)
     stated = {name: one.of_pairs(columns) for name, one in calibrators.items()}
     return AxisMeasure(
@@ -155,8 +163,8 @@ def measure_axis(
         tie_rule=rule,
         num_counted=credit.num_counted,
         accuracy=mean_with_interval(credit.value, pairs, weight=credit.weight) if counted else None,
-        kendall=kendall_tau(both, votes),
-        spearman=spearman_rho(both, votes),
+        kendall=kendall,
+        spearman=spearman,
         forecasts={
             name: measure_forecasts(probability, pairs)
             for name, probability in ({UNCALIBRATED: pairs.probability} | stated).items()

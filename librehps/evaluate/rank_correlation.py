@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from librehps.calibration.pairs import Column, column
+from librehps.calibration import Interval, bootstrap
+from librehps.calibration.bootstrap import Rows
+from librehps.calibration.pairs import Column, Numbers, column
 from librehps.errors import BackendError, InputError
 
-__all__ = ["RankAgreement", "kendall_tau", "ranking_accuracy", "spearman_rho", "rank_agreement"]
+__all__ = [
+    "RankAgreement",
+    "correlation_interval",
+    "kendall_tau",
+    "rank_agreement",
+    "ranking_accuracy",
+    "spearman_rho",
+]
+
+# Every draw sorts all rows anew, and a set may have 40,000 on each of twenty dimensions.
+_RESAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,46 @@ def spearman_rho(first: Column, second: Column) -> float:
         Spearman, "The proof and measurement of association between two things", 1904.
     """
     return _correlation("spearmanr", first, second)
+
+
+def correlation_interval(
+    kind: Callable[[Numbers, Numbers], float],
+    first: Numbers,
+    second: Numbers,
+    *,
+    prompts: Sequence[str] | NDArray[Any],
+    both_orders: bool = False,
+) -> Interval | None:
+    """Return a correlation with its 95% interval, for which whole prompts are drawn 200 times.
+
+    Args:
+        kind: `kendall_tau`, `spearman_rho`, or any like them.
+        first: One order, ``[N]``.
+        second: The other, ``[N]``.
+        prompts: Rows with the same value are drawn together, ``[N]``.
+        both_orders: Count every row once more with both signs turned: for differences of pairs,
+            whose order means nothing.
+
+    Returns:
+        ``None`` where either is constant; ends that are NaN where all rows are of one prompt.
+
+    Raises:
+        InputError: See `kendall_tau`.
+        BackendError: scipy is not installed (code ``scipy_missing``).
+    """
+
+    def statistic(rows: Rows) -> float:
+        one, other = first[rows], second[rows]
+        if both_orders:
+            one, other = np.concatenate([one, -one]), np.concatenate([other, -other])
+        return kind(one, other)
+
+    value = statistic(np.arange(len(first)))
+    if math.isnan(value):
+        return None
+    if len(np.unique(np.asarray(prompts))) < 2:
+        return Interval(value, math.nan, math.nan, len(first), 1)
+    return bootstrap(statistic, len(first), clusters=prompts, resamples=_RESAMPLES)
 
 
 def ranking_accuracy(scores: Column, ranks: Column) -> float:

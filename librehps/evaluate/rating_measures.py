@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from librehps.calibration import Interval, bootstrap
+from librehps.calibration import Interval
 from librehps.calibration.pairs import Numbers
 from librehps.evaluate.measures import interval_dict
-from librehps.evaluate.rank_correlation import kendall_tau, spearman_rho
+from librehps.evaluate.rank_correlation import (
+    correlation_interval,
+    kendall_tau,
+    spearman_rho,
+)
 from librehps.evaluate.scored_ratings import ScoredRating
 
 __all__ = ["RatingMeasure", "measure_ratings"]
-
-# Every draw sorts all marks anew, and a set may have 40,000 on each of twenty dimensions.
-_RESAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -80,29 +81,10 @@ def _measure(ratings: Sequence[ScoredRating]) -> RatingMeasure:
     marks = np.array([one.value for one in ratings])
     prompts = [one.prompt for one in ratings]
     kendall, spearman, pearson = (
-        _correlation(kind, scores, marks, prompts) for kind in (kendall_tau, spearman_rho, _pearson)
+        correlation_interval(kind, scores, marks, prompts=prompts)
+        for kind in (kendall_tau, spearman_rho, _pearson)
     )
     return RatingMeasure(axis, len(ratings), len(set(prompts)), kendall, spearman, pearson)
-
-
-def _correlation(
-    kind: Callable[[Numbers, Numbers], float],
-    scores: Numbers,
-    marks: Numbers,
-    prompts: Sequence[str],
-) -> Interval | None:
-    """Return a correlation with its interval; from one prompt there are no ends."""
-    value = kind(scores, marks)
-    if math.isnan(value):
-        return None
-    if len(set(prompts)) < 2:
-        return Interval(value, math.nan, math.nan, len(marks), 1)
-    return bootstrap(
-        lambda rows: kind(scores[rows], marks[rows]),
-        len(marks),
-        clusters=prompts,
-        resamples=_RESAMPLES,
-    )
 
 
 def _pearson(first: Numbers, second: Numbers) -> float:

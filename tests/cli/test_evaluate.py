@@ -33,13 +33,15 @@ def test_a_table_with_the_rule_beside_every_number(place: Path, tmp_path: Path) 
     arguments = ("--suite", "hpdv3", "--data", world, "--out", tmp_path / "out")
     result = run(place, *arguments)
     assert result.exit_code == 0, result.stderr
-    head, *rows = [line.split("\t") for line in result.stdout.splitlines()]
+    table, more = result.stdout.rstrip("\n").split("\n\n")
+    head, *rows = [line.split("\t") for line in table.splitlines()]
     assert head[:6] == ["suite", "axis", "pairs", "accuracy", "95% interval", "tie rule"]
     assert [row[:2] for row in rows] == [
         ["hpdv3", axis] for axis in ("overall", "alignment", "coherence", "style")
     ]
     assert {row[5] for row in rows} == {"strict"}
     assert {len(row) for row in rows} == {len(head)}
+    assert [line.split("\t")[1] for line in more.splitlines()][1:] == [row[1] for row in rows]
     # Four pairs are too few to fit on, which is said and not hidden.
     assert {row[7] for row in rows} == {"-"}
     assert "calibration_too_few" in result.stderr
@@ -67,7 +69,8 @@ def test_several_suites_have_a_mean(place: Path, tmp_path: Path) -> None:
         "--no-html",
     )
     assert result.exit_code == 0, result.stderr
-    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    table = result.stdout.split("\n\n")[0]
+    rows = [line.split("\t") for line in table.splitlines()]
     assert [row[0] for row in rows[1:]] == ["hpdv3"] * 4 + ["world/test"] * 4 + ["mean by pairs"]
     assert rows[-1][2] == str(int(rows[1][2]) + int(rows[5][2]))
     assert not (tmp_path / "out" / "report.html").exists()
@@ -124,7 +127,7 @@ def test_a_table_of_ones_own_and_rankings_with_roots(place: Path, tmp_path: Path
     result = run(place, *arguments, "--max-bad-share", 0.4)
     assert result.exit_code == 1, result.stderr
     assert "4 pictures have no score" in result.stderr
-    pairs, ranked = result.stdout.rstrip("\n").split("\n\n")
+    pairs, _, ranked = result.stdout.rstrip("\n").split("\n\n")
     rows_of = [line.split("\t") for line in pairs.splitlines()[1:]]
     name = f"{tmp_path.name}/own"
     assert [row[:3] for row in rows_of[:2]] == [

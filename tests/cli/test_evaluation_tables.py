@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from librehps.cli.evaluation_tables import MARKS, PAIRS, RANKINGS, write_tables
+from librehps.cli.evaluation_tables import (
+    GLOBAL,
+    MARKS,
+    MORE,
+    PAIRS,
+    RANKINGS,
+    write_tables,
+)
 from librehps.evaluate.report import SuiteMeasure, measure_suites
 from librehps.evaluate.run import Evaluation
 from librehps.evaluate.tie_rules import make_tie_rule
@@ -33,11 +40,15 @@ def test_every_kind_has_its_table(capsys: pytest.CaptureFixture[str]) -> None:
         rankings={"r": rankings},
         ratings={"m": marks},
     )
-    pairs, rank, mark = tables(capsys, ranked, marked)
-    assert [each[0] for each in (pairs, rank, mark)] == [list(PAIRS), list(RANKINGS), list(MARKS)]
-    for each in (pairs, rank, mark):
+    pairs, more, rank, mark = tables(capsys, ranked, marked)
+    heads = [list(PAIRS), [*MORE, *GLOBAL], list(RANKINGS), list(MARKS)]
+    assert [each[0] for each in (pairs, more, rank, mark)] == heads
+    for each in (pairs, more, rank, mark):
         assert {len(row) for row in each} == {len(each[0])}
     assert pairs[1][:3] == ["r", "overall", "30"]
+    # There is nothing to fit on, so neither of the two fits is there.
+    assert more[1][:2] == ["r", "overall"]
+    assert (more[1][7:], more[1][6] != "-") == (["-"] * 4, True)
     assert rank[1][:3] == ["r", "10", "10"]
     # Every ranking is the other way round.
     assert rank[1][3:6] == ["0.0000", "0.0000 to 0.0000", "hpsv2"]
@@ -45,7 +56,9 @@ def test_every_kind_has_its_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert mark[1][:5] == ["m", "detail", "overall", "9", "1"]
     # All of one prompt: there is a number and no interval.
     assert mark[1][6] == "-"
-    assert tables(capsys, ranked) == [pairs, rank]
+    # One suite needs no fit for all.
+    alone = [row[: len(MORE)] for row in more]
+    assert tables(capsys, ranked) == [pairs, alone, rank]
     assert tables(capsys, marked) == [mark]
 
 

@@ -51,6 +51,26 @@ def test_the_part_for_fitting_is_fitted_and_the_rest_is_judged() -> None:
     assert both.after.negative_log_likelihood < both.before.negative_log_likelihood
 
 
+@pytest.mark.parametrize("fitting", [0.5, 1.0])
+def test_the_fit_on_all_benchmarks_is_judged_on_the_pairs_of_all(fitting: float) -> None:
+    steep, flat = drawn(600, fitting=fitting), drawn(200, slope=0.5, fitting=fitting)
+    flat = [replace(pair, suite="t", prompt=f"t{pair.prompt}") for pair in flat]
+    found = fit_and_measure({"s": steep, "t": flat})
+    assert list(found.measures) == ["s", "t", "<global>"]
+    both = found.measures["<global>"]
+    assert both.held_out == (fitting < 1.0)
+    assert both.after.brier.n == sum(found.measures[name].after.brier.n for name in "st")
+    if both.held_out:
+        kept = [pair for some in (steep, flat) for pair in some if not pair.for_fitting]
+        columns = score_pairs(kept, "overall")
+        stated = found.calibration.default.of_pairs(columns)
+        expected = float(np.square(stated - columns.target).mean())
+        assert both.after.brier.value == pytest.approx(expected)
+    assert both.after.reliability.error.value < both.before.reliability.error.value
+    # One suite has no fit for all beside its own.
+    assert list(fit_and_measure({"s": steep}).measures) == ["s"]
+
+
 def test_without_held_out_pairs_each_prompt_is_judged_by_a_fit_on_others() -> None:
     pairs = drawn(400, fitting=1.0)
     found = fit_and_measure({"s": pairs})
