@@ -132,17 +132,18 @@ DEFINITIONS: dict[str, Callable[[Sequence[Row], Sequence[Row]], float]] = {
     "hpsv2": lambda rows, _: hpsv2(rows),
 }
 
-# Ten pairs with three ties of people and one of the scores, which meet in one pair.
+# Ten pairs with three ties of people and one of the scores, which meet in one pair. The threshold
+# of pickscore makes them 0.65 to 0.75.
 TOY = [
-    Row(2.0, 1.0, "x"),
-    Row(1.5, 0.8, "x"),
-    Row(0.8, 1.0, "x"),
+    Row(1.0, 1.0, "x"),
+    Row(3.0, 0.8, "x"),
+    Row(3.0, 1.0, "x"),
     Row(-0.7, 0.2, "y"),
     Row(-0.3, 0.0, "y"),
-    Row(-0.4, 1.0, "y"),
-    Row(0.6, 0.4, "z"),
+    Row(-0.7, 1.0, "y"),
+    Row(2.0, 0.4, "z"),
     Row(0.0, 0.5, "z"),
-    Row(0.5, 0.5, "z"),
+    Row(0.3, 0.5, "z"),
     Row(-1.0, 0.5, "w"),
 ]
 # Worked out by hand from the rows above; those of three_class and pickscore with a threshold of 0.
@@ -183,6 +184,11 @@ def test_the_toy_gives_what_was_worked_out(name: str) -> None:
     rule = make_tie_rule(name).settled(judged(DECIDED))
     assert rule.credit(judged(TOY)).accuracy() == pytest.approx(WORKED_OUT[name])
     assert DEFINITIONS[name](TOY, DECIDED) == pytest.approx(WORKED_OUT[name])
+
+
+def test_the_threshold_of_pickscore_moves_the_toy() -> None:
+    found = [pickscore_at(TOY, step / 10) for step in range(11)]
+    assert (found[0], min(found), max(found)) == pytest.approx((0.7, 0.65, 0.75))
 
 
 @pytest.mark.parametrize("name", list(TIE_RULES))

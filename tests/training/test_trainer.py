@@ -25,6 +25,7 @@ from librehps.data.synthetic import Fault, World
 from librehps.data.synthetic.files import comparison_of
 from librehps.errors import CheckpointError, ConfigError, InputError
 from librehps.heads import AttentionPoolingHead, AxisTokensHead
+from librehps.hub import find_checkpoint
 from librehps.testing.tiny import make_tiny_checkpoint, tiny_model, tiny_processor
 from librehps.training.journal import read_journal
 from librehps.training.recipe import (
@@ -316,6 +317,27 @@ def test_a_head_and_a_loss_of_ones_own_are_trained_by_the_example(
     assert "accuracy" in done.stdout
     # The weights that were trained are those of the new head.
     assert any(name.startswith("own_head.") for name in weights(tmp_path / "run"))
+
+
+def test_a_tower_that_is_taught_to_see_leaves_the_rest_as_it_is(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "teach_nano_to_see.py"
+    start = find_checkpoint("nano")
+    few = ("--steps", "3", "--pictures", "8", "--test-every", "2", "--keep", "0.5")
+    done = subprocess.run(
+        [sys.executable, str(script), str(start), str(tmp_path / "out"), *few],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["step 2", "step 3"]
+    before, after = (
+        load_file(folder / "model.safetensors") for folder in (start, tmp_path / "out")
+    )
+    changed = {name for name in before if not before[name].equal(after[name].to(before[name]))}
+    assert changed
+    assert all(name.startswith("model.visual.") for name in changed)
+    assert LibreHPS.from_pretrained(tmp_path / "out").trained
 
 
 def test_a_minute_of_training_tells_good_pictures_from_bad_ones(tmp_path: Path) -> None:
