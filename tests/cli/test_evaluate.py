@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -162,3 +167,36 @@ def test_a_calibration_of_another_model_is_no_obstacle(place: Path, tmp_path: Pa
     how = ("--model", str(tmp_path / "model"), "--device", "cpu", "--limit", "6", "--no-html")
     result = CliRunner().invoke(app, ["evaluate", *map(str, arguments), *how])
     assert result.exit_code == 0, result.stderr
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_results(place: Path, tmp_path: Path) -> None:
+    def command(out: Path) -> list[str]:
+        how = ["--model", str(place / "model"), "--device", "cpu", "--dtype", "float32"]
+        data = ["--suite", "hpdv3", "--data", str(place / "world"), "--out", str(out)]
+        # In small batches, so that there are many moments.
+        return [sys.executable, "-m", "librehps", "evaluate", *how, *data, "--batch-tokens", "64"]
+
+    def result(out: Path) -> dict[str, list[str]]:
+        return {
+            path.name: [
+                line for line in path.read_text("utf-8").splitlines() if '"created"' not in line
+            ]
+            for path in out.iterdir()
+            if path.is_file()
+        }
+
+    began = time.monotonic()
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    whole = time.monotonic() - began
+    moments = random.Random(7)
+    for _ in range(4):
+        process = subprocess.Popen(
+            command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # The first half of it goes into imports.
+            process.wait(timeout=whole * moments.uniform(0.5, 1.0))
+        process.kill()
+        process.wait()
+    subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
+    assert result(tmp_path / "killed") == result(tmp_path / "whole")
