@@ -192,3 +192,18 @@ def test_no_mask_over_the_pack_is_ever_made(causal: bool, monkeypatch: pytest.Mo
     # Only a sequence with keys from before, and more than one query, needs a mask, of its own size.
     made = [(5, 9), (2, 7)] if causal else []
     assert [tuple(mask.shape) for mask in masks if mask is not None] == made
+
+
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "full"])
+def test_lengths_of_all_kinds_in_one_pack(causal: bool) -> None:
+    lengths = (1, 2, 63, 64, 65, 127, 500, 1337)
+    generator = torch.Generator().manual_seed(4)
+    inputs = [torch.randn(sum(lengths), n, 8, generator=generator) for n in (2, 1, 1)]
+    results: list[tuple[Tensor, ...]] = []
+    for function, dtype in ((attention_reference, torch.float64), (attention_sdpa, torch.float32)):
+        own = [tensor.to(dtype, copy=True).requires_grad_() for tensor in inputs]
+        at = {"cu_seqlens_q": bounds(lengths), "cu_seqlens_k": bounds(lengths)}
+        y = function(*own, **at, causal=causal, scale=0.3)
+        results.append((y, *torch.autograd.grad(y.double().sin().sum(), own)))
+    for expected, actual in zip(*results, strict=True):
+        assert relative_rms(actual, expected) <= TOLERANCES["attention_sdpa_float32"].limit

@@ -39,6 +39,27 @@ def test_forward_and_gradients_equal_the_definition(
         assert relative_rms(actual, expected) <= limit
 
 
+def test_lengths_of_all_kinds_in_one_pack() -> None:
+    lengths = (1, 2, 63, 64, 65, 127, 500, 1337)
+    generator = torch.Generator().manual_seed(3)
+    shapes = {"x": (sum(lengths), 5), "weight": (5, 4), "bias": (5,), "initial_state": (8, 5, 3)}
+    inputs = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    results: list[tuple[Tensor, ...]] = []
+    for function, dtype in (
+        (causal_conv1d_reference, torch.float64),
+        (causal_conv1d_torch, torch.float32),
+    ):
+        own = {
+            name: tensor.to(dtype, copy=True).requires_grad_() for name, tensor in inputs.items()
+        }
+        bounds = torch.tensor([0, *lengths]).cumsum(0)
+        y, state = function(**own, cu_seqlens=bounds, activation="silu")
+        total = y.double().sin().sum() + state.double().square().sum()
+        results.append((y, state, *torch.autograd.grad(total, [*own.values()])))
+    for expected, actual in zip(*results, strict=True):
+        assert relative_rms(actual, expected) <= TOLERANCES["causal_conv1d"].limit
+
+
 class CountCalls(TorchDispatchMode):
     """Counts the operators that run."""
 

@@ -62,7 +62,7 @@ def test_other_taps(taps: int, activation: str | None, triton_device: torch.devi
 
 
 def test_long_and_short_sequences_in_one_pack(triton_device: torch.device) -> None:
-    agrees(*inputs(lengths=(1, 2, 63, 64, 65, 127, 500), device=triton_device))
+    agrees(*inputs(lengths=(1, 2, 63, 64, 65, 127, 500, 1337), device=triton_device))
 
 
 def test_more_channels_than_a_program_has(triton_device: torch.device) -> None:

@@ -47,6 +47,8 @@ CASES = (
     Case("no initial state", with_state=False),
     Case("small chunks", chunk_size=16),
     Case("many chunks alone", lengths=(333,), key_heads=16, per_key=1, width=4, chunk_size=16),
+    Case("lengths of all kinds", lengths=(1, 2, 63, 64, 65, 127, 500, 1337), width=8, depth=8),
+    Case("width of the big models", lengths=(1, 65, 70), key_heads=1, per_key=3, width=128),
     Case("no decay", decay=0.0),
     Case("beta is 0", beta=0.0),
     Case("beta is 1", beta=1.0),
