@@ -47,6 +47,7 @@ OPS: tuple[tuple[str, Any, str], ...] = (
     ("rotary", gated_attention, "rotate"),
     ("swiglu", mlp, "swiglu"),
     ("rms_norm", norm, "rms_norm"),
+    ("add_rms_norm", norm, "add_rms_norm"),
 )
 BETWEEN = "between them"
 

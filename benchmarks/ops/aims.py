@@ -23,7 +23,7 @@ DELTA_RULE_PACK = (1024,) * 8
 # Of FlashQLA on an H200, 16 key and 32 value heads of width 128, in milliseconds.
 PUBLISHED_MS = 0.178
 FORWARD_RATIO, BOTH_RATIO = 2.8, 1.5
-ROW_OPS = ("rms_norm", "gated_rms_norm", "causal_conv1d", "rotary", "swiglu")
+ROW_OPS = ("rms_norm", "add_rms_norm", "gated_rms_norm", "causal_conv1d", "rotary", "swiglu")
 ROW_SHARE = 0.8
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from librehps.kernels.add_rms_norm.triton_add_rms_norm import add_rms_norm_triton
 from librehps.kernels.causal_conv1d.triton_causal_conv1d import causal_conv1d_triton
 from librehps.kernels.gated_delta_rule.triton_gated_delta_rule import gated_delta_rule_triton
 from librehps.kernels.gated_rms_norm.triton_gated_rms_norm import gated_rms_norm_triton
@@ -40,6 +41,11 @@ def kernel_calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None
 
     def norm(*shape: int) -> None:
         differentiate(rms_norm_triton, empty(*shape), empty(shape[-1]), eps=text.rms_norm_eps)
+
+    def norm_of_sum() -> None:
+        x, residual = (empty(TOKENS, text.hidden_size) for _ in range(2))
+        weight = empty(text.hidden_size)
+        differentiate(add_rms_norm_triton, x, residual, weight, eps=text.rms_norm_eps)
 
     def gated() -> None:
         shape = (TOKENS, text.linear_num_value_heads, text.linear_value_head_dim)
@@ -114,6 +120,7 @@ def kernel_calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None
     return {
         "rms_norm of the width": lambda: norm(TOKENS, text.hidden_size),
         "rms_norm of a head": lambda: norm(TOKENS, text.num_attention_heads, text.head_dim),
+        "add_rms_norm": norm_of_sum,
         "gated_rms_norm": gated,
         "causal_conv1d": lambda: convolution(with_state=False),
         "causal_conv1d with bias and state": lambda: convolution(with_state=True),

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from librehps.bench import counts
+from librehps.kernels.add_rms_norm import add_rms_norm
+from librehps.kernels.add_rms_norm.reference import add_rms_norm_reference
 from librehps.kernels.attention import attention
 from librehps.kernels.attention.reference import attention_reference
 from librehps.kernels.causal_conv1d import causal_conv1d
@@ -195,6 +197,17 @@ def _rms_norm(shape: Shape) -> Case:
     return Case(tensors, {"eps": text.rms_norm_eps}, operations)
 
 
+def _add_rms_norm(shape: Shape) -> Case:
+    text = PRESETS[shape.preset].text
+    tensors = {
+        "x": shape.random(shape.tokens, text.hidden_size, seed=0),
+        "residual": shape.random(shape.tokens, text.hidden_size, seed=2),
+        "weight": shape.random(text.hidden_size, seed=1),
+    }
+    operations = counts.add_rms_norm_operations(shape.tokens * text.hidden_size)
+    return Case(tensors, {"eps": text.rms_norm_eps}, operations)
+
+
 def _gated_rms_norm(shape: Shape) -> Case:
     text = PRESETS[shape.preset].text
     sizes = (shape.tokens, text.linear_num_value_heads, text.linear_value_head_dim)
@@ -238,6 +251,7 @@ for _name, _op in {
     "selective_scan": Op(selective_scan, selective_scan_reference, _selective_scan),
     "causal_conv1d": Op(causal_conv1d, causal_conv1d_reference, _causal_conv1d),
     "rms_norm": Op(rms_norm, rms_norm_reference, _rms_norm),
+    "add_rms_norm": Op(add_rms_norm, add_rms_norm_reference, _add_rms_norm),
     "gated_rms_norm": Op(gated_rms_norm, gated_rms_norm_reference, _gated_rms_norm),
     "rotary": Op(rotary, rotary_reference, _rotary),
     "swiglu": Op(swiglu, swiglu_reference, _swiglu),

@@ -16,6 +16,7 @@ from librehps.typing import Tensor
 
 __all__ = [
     "Count",
+    "add_rms_norm_operations",
     "attention_operations",
     "causal_conv1d_operations",
     "count",
@@ -126,6 +127,12 @@ def rms_norm_operations(elements: int) -> tuple[int, int]:
     Backward: the mean of ``x`` times its gradient 2, ``x̄`` 4, the gradient of the weight 2.
     """
     return 5 * elements, 8 * elements
+
+
+def add_rms_norm_operations(elements: int) -> tuple[int, int]:
+    """Count ``s = x + h`` and the norm of ``s``: 1 more than the norm, forward and backward."""
+    forward, backward = rms_norm_operations(elements)
+    return forward + elements, backward + elements
 
 
 def gated_rms_norm_operations(elements: int) -> tuple[int, int]:

@@ -27,6 +27,7 @@ __all__ = [
 KernelImpl = Literal["auto", "triton", "torch"]
 # Ops with a file `triton_<op>.py`: all but attention, which has packages.
 TRITON_OPS = (
+    "add_rms_norm",
     "causal_conv1d",
     "gated_delta_rule",
     "gated_rms_norm",

@@ -81,5 +81,5 @@ class Block(nn.Module):
         )
         if output_index is not None:
             x, mixed = x[output_index], mixed[output_index]
-        x = x + mixed
-        return x + self.mlp(self.post_attention_layernorm(x)), new_state
+        read, x = self.post_attention_layernorm.of_sum(mixed, x)
+        return x + self.mlp(read), new_state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from librehps.kernels.add_rms_norm import add_rms_norm
 from librehps.kernels.rms_norm import rms_norm
 from librehps.typing import Float, Tensor
 
@@ -29,3 +30,9 @@ class ZeroCentredRMSNorm(nn.Module):
     def forward(self, x: Float[Tensor, "*leading D"]) -> Float[Tensor, "*leading D"]:
         """Normalise; computes in float32, returns ``x.dtype``."""
         return rms_norm(x, self.weight, eps=self.eps, impl=self.kernel_impl)
+
+    def of_sum(
+        self, x: Float[Tensor, "*leading D"], residual: Float[Tensor, "*leading D"]
+    ) -> tuple[Float[Tensor, "*leading D"], Float[Tensor, "*leading D"]]:
+        """Add ``x`` to the residual stream; return the normalised sum, and the sum."""
+        return add_rms_norm(x, residual, self.weight, eps=self.eps, impl=self.kernel_impl)

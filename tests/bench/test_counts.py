@@ -7,6 +7,7 @@ import torch
 
 from librehps.bench.counts import (
     Count,
+    add_rms_norm_operations,
     attention_operations,
     causal_conv1d_operations,
     count,
@@ -53,6 +54,7 @@ def test_the_selective_scan_by_hand() -> None:
     [
         (causal_conv1d_operations(7, channels=5, taps=4), (7 * 5 * 11, 7 * 5 * 22)),
         (rms_norm_operations(10), (50, 80)),
+        (add_rms_norm_operations(10), (60, 90)),
         (gated_rms_norm_operations(10), (80, 160)),
         (rotary_operations(7, heads=3, turned=8), (504, 504)),
         (swiglu_operations(10), (40, 80)),
