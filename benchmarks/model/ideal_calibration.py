@@ -10,7 +10,8 @@ error against the votes, what chance gives to a calibrated scorer around whom vo
 the error less that, the error of the true probabilities against the same votes, between which
 errors the latter lies if the votes are cast again, and the error against the true probabilities.
 ``within`` says what the calibrated error is within: the noise of who knows every true probability,
-chance for who is calibrated and knows as little as the scorer, or neither.
+that of the ideal calibrator of these scores, chance for who is calibrated and knows as little as
+the scorer, or none of them.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def main() -> None:
             "machine": machine(torch.device("cpu")),
             "model": report["model"],
             "suite": pairs[0].suite,
+            "calibrator": options.kind,
             "casts": options.casts,
             "axes": {axis: one.to_dict() for axis, one in found.items()},
         }
@@ -86,17 +88,26 @@ def table(found: dict[str, TruthComparison]) -> str:
     """Return what was found as Markdown."""
     lines = [
         "| axis | pairs | calibrated | by chance | less chance (95 %) | true probabilities | "
-        "cast again (95 %) | within | against the truth |",
-        "| --- |" + " --- |" * 8,
+        "cast again (95 %) | ideal calibrator (95 %) | within | against the truth |",
+        "| --- |" + " --- |" * 9,
     ]
     for axis, one in found.items():
-        corrected, noise = one.corrected, one.noise
-        within = "noise" if one.within_noise else "chance" if one.within_chance else "neither"
+        corrected, noise, best = one.corrected, one.noise, one.ideal_calibrator
+        within = (
+            "noise"
+            if one.within_noise
+            else "ideal calibrator"
+            if one.within_ideal_calibrator
+            else "chance"
+            if one.within_chance
+            else "none"
+        )
         lines.append(
             f"| {axis} | {noise.n:,} | {one.calibrated.value:.4f} | "
             f"{one.calibrated.by_chance:.4f} | {corrected.value:.4f} "
             f"({corrected.low:.4f} to {corrected.high:.4f}) | {one.ideal.value:.4f} | "
-            f"{noise.value:.4f} ({noise.low:.4f} to {noise.high:.4f}) | {within} | "
+            f"{noise.value:.4f} ({noise.low:.4f} to {noise.high:.4f}) | "
+            f"{best.value:.4f} ({best.low:.4f} to {best.high:.4f}) | {within} | "
             f"{one.against_truth.value:.4f} |"
         )
     return "\n".join(lines)

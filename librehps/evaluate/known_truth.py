@@ -20,6 +20,7 @@ from librehps.calibration import (
     calibration_error_interval,
     expected_calibration_error,
 )
+from librehps.calibration.isotonic import pool_adjacent_violators
 from librehps.calibration.pairs import Numbers
 from librehps.calibration.table import fitted_type
 from librehps.errors import InputError
@@ -42,6 +43,8 @@ class TruthComparison:
         ideal: Of the true probabilities, against the same votes.
         noise: Of the true probabilities, were the votes cast again: the mean, and between which
             errors 95 % of such votes lie.
+        ideal_calibrator: The same of the best curve from these scores to probabilities that never
+            falls, fitted to the true probabilities of the very pairs that are judged.
         against_truth: Of what the calibrator states, against the true probabilities.
     """
 
@@ -52,7 +55,13 @@ class TruthComparison:
     corrected: Interval
     ideal: CalibrationError
     noise: Interval
+    ideal_calibrator: Interval
     against_truth: CalibrationError
+
+    @property
+    def within_ideal_calibrator(self) -> bool:
+        """Whether the ideal calibrator of these scores shows as great an error by chance."""
+        return self.calibrated.value <= self.ideal_calibrator.high
 
     @property
     def within_noise(self) -> bool:
@@ -81,8 +90,10 @@ class TruthComparison:
             "corrected": interval_dict(self.corrected),
             "ideal": self.ideal.to_dict(),
             "noise": interval_dict(self.noise),
+            "ideal_calibrator": interval_dict(self.ideal_calibrator),
             "against_truth": self.against_truth.to_dict(),
             "within_noise": self.within_noise,
+            "within_ideal_calibrator": self.within_ideal_calibrator,
             "within_chance": self.within_chance,
         }
 
@@ -121,15 +132,21 @@ def compare_with_truth(
     votes = _num_votes(held_out)
     calibrator = fitted_type(kind).fit(score_pairs(fitting, axis))
     judged = judge_pairs(held_out, axis)
-    stated = calibrator.of_pairs(score_pairs(held_out, axis))
+    columns = score_pairs(held_out, axis)
+    stated = calibrator.of_pairs(columns)
     prompts = judged.prompt
 
     def error(probability: Numbers, target: Numbers) -> CalibrationError:
         return expected_calibration_error(probability, target, quantity="winner", clusters=prompts)
 
     rng = np.random.default_rng(seed)
-    again = np.array([error(true, rng.binomial(votes, true) / votes).value for _ in range(casts)])
-    low, high = np.quantile(again, (0.025, 0.975)).tolist()
+    ballots = [rng.binomial(votes, true) / votes for _ in range(casts)]
+
+    def cast_again(probability: Numbers) -> Interval:
+        again = np.array([error(probability, ballot).value for ballot in ballots])
+        low, high = np.quantile(again, (0.025, 0.975)).tolist()
+        return Interval(float(again.mean()), low, high, len(held_out), num_prompts)
+
     num_prompts = len(np.unique(prompts))
     return TruthComparison(
         calibrator=calibrator,
@@ -140,7 +157,8 @@ def compare_with_truth(
             stated, judged.target, quantity="winner", clusters=prompts
         ),
         ideal=error(true, judged.target),
-        noise=Interval(float(again.mean()), low, high, len(held_out), num_prompts),
+        noise=cast_again(true),
+        ideal_calibrator=cast_again(_best_curve(columns.difference, true)),
         against_truth=error(stated, true),
     )
 
@@ -173,6 +191,21 @@ def true_probabilities(
         for_a = float(row["probabilities"][axis])
         found.append(for_a if side == "a" else 1.0 - for_a)
     return np.array(found)
+
+
+def _best_curve(difference: Numbers, true: Numbers) -> Numbers:
+    """Return what the curve states of each pair that is nearest to the truth and never falls."""
+    ahead = difference > 0.0
+    folded = np.where(ahead, true, 1.0 - true)
+    distances, places, counts = np.unique(
+        np.abs(difference), return_inverse=True, return_counts=True
+    )
+    means = np.bincount(places, weights=folded) / counts
+    levels, sizes = pool_adjacent_violators(means, counts.astype(np.float64))
+    levels = np.repeat(np.maximum(levels, 0.5), sizes)
+    # Equal scores are the same pair both ways round.
+    stated = np.where(distances == 0.0, 0.5, levels)[places]
+    return np.where(ahead, stated, 1.0 - stated)
 
 
 def _num_votes(pairs: Sequence[ScoredPair]) -> np.ndarray:

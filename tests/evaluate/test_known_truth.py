@@ -58,9 +58,13 @@ def test_who_knows_the_truth_is_within_the_noise() -> None:
     assert found.noise.low <= found.ideal.value <= found.noise.high
     assert found.against_truth.value < 0.012
     assert found.within_chance
+    assert found.within_ideal_calibrator
+    # Where scores are the true log-odds, the best curve knows the truth but for its steps.
+    assert found.ideal_calibrator.value == pytest.approx(found.noise.value, rel=0.1)
     assert (found.noise.n, found.noise.num_clusters, found.num_prompts) == (1800, 1200, 1200)
     written = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert written["within_noise"] is True
+    assert written["within_ideal_calibrator"] is True
     assert written["calibrated"]["ece_winner_15_equal_width"] == found.calibrated.value
 
 
@@ -69,6 +73,9 @@ def test_who_is_wrong_is_not() -> None:
     assert not found.within_noise
     assert found.calibrated.value > found.noise.high
     assert not found.within_chance
+    assert not found.within_ideal_calibrator
+    # What is wrong is the curve and not the order, which the ideal calibrator mends.
+    assert found.ideal_calibrator.value == pytest.approx(found.noise.value, rel=0.1)
     assert found.corrected.low > 0.0
     # Against the truth there is no noise of votes, and the error is about the same.
     assert found.against_truth.value == pytest.approx(found.corrected.value, abs=0.015)
@@ -84,6 +91,7 @@ def test_who_knows_little_but_states_what_is_true_on_average_is_within_chance() 
     coarse = [replace(pair, scores_a=score) for pair, score in zip(pairs, lean, strict=True)]
     found = compare_with_truth(coarse, truth, casts=100)
     assert found.within_chance
+    assert found.within_ideal_calibrator
     assert found.calibrated.by_chance > 0.002
     assert found.against_truth.value < 0.02
 
