@@ -14,8 +14,9 @@ from librehps.data.sources.protocol import SOURCES, Dropped, Row
 
 __all__ = ["VisionRewardSource"]
 
-# A kind of harm and no mark: the set's authors do not train on it either.
-_NO_MARKS = ("unsafe type",)
+# A kind of harm and no mark: the set's authors do not train on it either. An older revision of the
+# set has the second name.
+_NO_MARKS = ("unsafe type", "harm")
 _ANSWERS = {"A": 1.0, "B": 0.0, "tie": 0.5, "same": 0.5}
 
 
@@ -24,7 +25,8 @@ class VisionRewardSource:
     """VisionRewardDB-Image and -Video (Xu et al., "VisionReward", 2024).
 
     A row with an ``annotation`` becomes one rating for each dimension in it, under the dimension's
-    own name and in its own range; ``unsafe type`` is a kind and no mark, and is left out. The
+    own name and in its own range; ``unsafe type`` (``harm`` in an older
+    revision) is a kind and no mark, and is left out. The
     questions behind the marks (``meta_result``, ``meta_mask``) are not read. A row with
     ``video1_path`` and ``video2_path`` becomes a comparison.
     """

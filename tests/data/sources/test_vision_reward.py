@@ -12,11 +12,32 @@ from librehps.data.records import Comparison, Rating
 from librehps.data.sources.reading import read
 
 Picture = Callable[..., bytes]
-MARKS = {"symmetry": 1, "color aesthetic": -1, "detail realism": -3, "unsafe type": 2}
+# All of the published image set, in its order, each within its published range.
+MARKS = {
+    "symmetry": 1,
+    "richness": 2,
+    "color aesthetic": -1,
+    "detail realism": -3,
+    "safety": 1,
+    "body": -4,
+    "lighting aesthetic": 2,
+    "lighting distinction": 0,
+    "background": -1,
+    "emotion": -2,
+    "main object": 1,
+    "color brightness": 0,
+    "face": -3,
+    "hands": 1,
+    "clarity": 2,
+    "detail refinement": -4,
+    "unsafe type": 2,
+    "object pairing": -1,
+}
+COUNT = len(MARKS) - 1
 
 
 def row(picture: Picture, **change: Any) -> dict[str, Any]:
-    """A row of VisionRewardDB-Image, with four of its eighteen dimensions."""
+    """A row of VisionRewardDB-Image, with all of its eighteen dimensions."""
     return {
         "image": {"bytes": picture(5), "path": None},
         "internal_id": "i1",
@@ -38,19 +59,17 @@ def test_marks_are_ratings_of_one_image(tmp_path: Path, picture: Picture) -> Non
     path = save(tmp_path, row(picture))
     reading = read("visionreward", path, image_cache=tmp_path / "cache")
     found = [one for one in reading if isinstance(one, Rating)]
-    assert {one.axis: one.value for one in found} == {
-        "symmetry": 1.0,
-        "color aesthetic": -1.0,
-        "detail realism": -3.0,
-    }
+    # The kind of harm is no mark.
+    marks = {name: float(mark) for name, mark in MARKS.items() if name != "unsafe type"}
+    assert {one.axis: one.value for one in found} == marks
     assert {one.image.read_bytes() for one in found} == {picture(5)}
     assert found[0].key == f"{path.name}#0/symmetry"
-    assert (reading.report.rows, reading.report.records) == (1, {"rating": 3})
+    assert (reading.report.rows, reading.report.records) == (1, {"rating": COUNT})
 
 
 def test_bytes_without_a_name_are_an_image_too(tmp_path: Path, picture: Picture) -> None:
     path = save(tmp_path, row(picture, image=picture(5)))
-    assert len(list(read("visionreward", path, image_cache=tmp_path / "cache"))) == 3
+    assert len(list(read("visionreward", path, image_cache=tmp_path / "cache"))) == COUNT
 
 
 def test_marks_of_videos_have_paths(tmp_path: Path) -> None:
