@@ -25,10 +25,9 @@ class VisionRewardSource:
     """VisionRewardDB-Image and -Video (Xu et al., "VisionReward", 2024).
 
     A row with an ``annotation`` becomes one rating for each dimension in it, under the dimension's
-    own name and in its own range; ``unsafe type`` (``harm`` in an older
-    revision) is a kind and no mark, and is left out. The
-    questions behind the marks (``meta_result``, ``meta_mask``) are not read. A row with
-    ``video1_path`` and ``video2_path`` becomes a comparison.
+    own name and in its own range; ``unsafe type`` (``harm`` in an older revision) is a kind and no
+    mark, and is left out. The questions behind the marks (``meta_result``, ``meta_mask``) are not
+    read. A row with ``video1_path`` and ``video2_path`` becomes a comparison.
     """
 
     suffixes = (".parquet",)

@@ -97,7 +97,7 @@ def test_a_row_without_marks_is_dropped(tmp_path: Path, picture: Picture) -> Non
 def test_what_makes_no_sense_is_a_bad_row(tmp_path: Path, picture: Picture) -> None:
     path = save(tmp_path, row(picture, annotation=None), row(picture, image=None), row(picture))
     reading = read("visionreward", path, image_cache=tmp_path / "cache", max_bad_share=1.0)
-    assert len(list(reading)) == 3
+    assert len(list(reading)) == COUNT
     assert reading.report.bad == {"data_row": 2}
     fields = {"prompt": "p", "video1_path": "1.mp4", "video2_path": "2.mp4"}
     answers = read(
