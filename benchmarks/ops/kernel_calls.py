@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import gcd
 from typing import Any
 
 import torch
@@ -69,7 +70,7 @@ def kernel_calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None
 
         differentiate(convolve, *given.values())
 
-    def delta_rule(*, with_gradient: bool) -> None:
+    def delta_rule(*, with_gradient: bool = False, with_state: bool = False) -> None:
         keys = (TOKENS, text.linear_num_key_heads, text.linear_key_head_dim)
         heads, depth = text.linear_num_value_heads, text.linear_value_head_dim
         bounds = torch.empty(SEQUENCES + 1, dtype=torch.int32, device="meta")
@@ -85,15 +86,17 @@ def kernel_calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None
         if with_gradient:
             differentiate(remember, *given)
         else:
-            gated_delta_rule_triton(*given[:5], cu_seqlens=bounds)
+            initial = state if with_state else None
+            gated_delta_rule_triton(*given[:5], cu_seqlens=bounds, initial_state=initial)
 
-    def scan() -> None:
+    def scan(groups: int) -> None:
         # A Mamba-2 layer of this width: what its paper and its published sizes have.
         heads = 2 * text.hidden_size // 64
+        shared = (TOKENS, gcd(groups, heads), 128)
         bounds = torch.empty(SEQUENCES + 1, dtype=torch.int32, device="meta")
         rates, bias, bypass = (torch.empty(heads, device="meta") for _ in range(3))
         given = {"x": empty(TOKENS, heads, 64), "dt": empty(TOKENS, heads), "A": rates}
-        given |= {"B": empty(TOKENS, 1, 128), "C": empty(TOKENS, 1, 128), "D": bypass}
+        given |= {"B": empty(*shared), "C": empty(*shared), "D": bypass}
         given |= {"z": empty(TOKENS, heads, 64), "dt_bias": bias}
         given["initial_state"] = torch.empty(SEQUENCES, heads, 128, 64, device="meta")
 
@@ -124,9 +127,11 @@ def kernel_calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None
         "gated_rms_norm": gated,
         "causal_conv1d": lambda: convolution(with_state=False),
         "causal_conv1d with bias and state": lambda: convolution(with_state=True),
-        "gated_delta_rule": lambda: delta_rule(with_gradient=False),
+        "gated_delta_rule": delta_rule,
+        "gated_delta_rule with a state": lambda: delta_rule(with_state=True),
         "gated_delta_rule with gradients": lambda: delta_rule(with_gradient=True),
-        "selective_scan": scan,
+        "selective_scan": lambda: scan(1),
+        "selective_scan in groups": lambda: scan(8),
         "swiglu": activation,
         "rotary of queries": lambda: turn(*text_head, angles=dtype),
         "rotary of keys": lambda: turn(text.num_key_value_heads, *text_head[1:], angles=dtype),
