@@ -23,6 +23,11 @@ stage() { # NAME START DATA STEPS, weights of alignment, coherence and style, DE
     "axis_weights={alignment: $5, coherence: $6, style: $7}" "schedule.decay_share=$8" "${@:9}"
 }
 
+lesson() { # NAME START PROCESSES STEPS and what else is special
+  [ -e "$WORK/$1/model.safetensors" ] || "$PYTHON" -m torch.distributed.run --standalone \
+    --nproc-per-node "$3" scripts/teach_nano.py "$WORK/$2" "$WORK/$1" --steps "$4" "${@:5}"
+}
+
 # One object and faults that can be seen come first: until words and objects are told apart, all else
 # is noise. Then all objects, then all strengths. Sigma is learned late: it is about what the rest
 # does not know. Where things are is practised step by step - one object, one or two, two - since
@@ -62,4 +67,13 @@ stage 10 9/last last 1800 1 0.5 0.3 0 "$panel" "${slower[@]}"
 slower=(optimizer.learning_rate=0.00025 optimizer.matrix_learning_rate=0.0005)
 stage 11 10/last mixed 1300 1 0.5 0.3 0 "$panel" "${slower[@]}"
 stage 12 11/last last 2000 1 0.5 0.3 0.95 "$panel" "${slower[@]}" run.seed=1
-echo "trained: $WORK/12/last"
+# What votes teach the tower is little: it is shown what lies where, then the text model learns to
+# read it; then all of it is told what each picture is worth, and last what votes say of it.
+still="optimizer.scales={patches: 0, vision: 0}"
+lesson 13 12/last 1 6000 --keep 1
+stage 14 13 last 3300 1 0.5 0.3 0.5 "$panel" "$still" schedule.final_share=0.3 run.seed=11
+lesson 15 14/last "$PROCESSES" 3800 --judge --pictures "$((64 / PROCESSES))" --seed 177
+slower=(optimizer.learning_rate=0.0002 optimizer.matrix_learning_rate=0.0003)
+still="optimizer.scales={patches: 0, vision: 0, heads: 5}"
+stage 16 15 more 1100 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=21
+echo "trained: $WORK/16/last"

@@ -319,10 +319,12 @@ def test_a_head_and_a_loss_of_ones_own_are_trained_by_the_example(
     assert any(name.startswith("own_head.") for name in weights(tmp_path / "run"))
 
 
-def test_a_tower_that_is_taught_to_see_leaves_the_rest_as_it_is(tmp_path: Path) -> None:
-    script = Path(__file__).parents[2] / "scripts" / "teach_nano_to_see.py"
+@pytest.mark.parametrize("judge", [False, True], ids=["tower", "whole"])
+def test_what_is_taught_learns_and_the_rest_stays(judge: bool, tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "teach_nano.py"
     start = find_checkpoint("nano")
-    few = ("--steps", "3", "--pictures", "8", "--test-every", "2", "--keep", "0.5")
+    how = ("--judge",) if judge else ("--keep", "0.5")
+    few = ("--steps", "2", "--pictures", "8", "--test-every", "1", *how)
     done = subprocess.run(
         [sys.executable, str(script), str(start), str(tmp_path / "out"), *few],
         capture_output=True,
@@ -330,14 +332,14 @@ def test_a_tower_that_is_taught_to_see_leaves_the_rest_as_it_is(tmp_path: Path) 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["step 2", "step 3"]
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["step 1", "step 2"]
+    assert ("off on overall" in done.stdout) == judge
     before, after = (
         load_file(folder / "model.safetensors") for folder in (start, tmp_path / "out")
     )
-    changed = {name for name in before if not before[name].equal(after[name].to(before[name]))}
-    assert changed
-    assert all(name.startswith("model.visual.") for name in changed)
-    assert LibreHPS.from_pretrained(tmp_path / "out").trained
+    parts = {name.split(".")[1] for name in before if not before[name].equal(after[name])}
+    assert parts == ({"visual", "language_model", "weight", "bias"} if judge else {"visual"})
+    assert LibreHPS.from_pretrained(tmp_path / "out").model.trained
 
 
 def test_a_minute_of_training_tells_good_pictures_from_bad_ones(tmp_path: Path) -> None:
