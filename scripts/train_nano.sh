@@ -75,5 +75,5 @@ stage 14 13 last 3300 1 0.5 0.3 0.5 "$panel" "$still" schedule.final_share=0.3 r
 lesson 15 14/last "$PROCESSES" 3800 --judge --pictures "$((64 / PROCESSES))" --seed 177
 slower=(optimizer.learning_rate=0.0002 optimizer.matrix_learning_rate=0.0003)
 still="optimizer.scales={patches: 0, vision: 0, heads: 5}"
-stage 16 15 more 1100 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=21
+stage 16 15 more 800 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=21
 echo "trained: $WORK/16/last"

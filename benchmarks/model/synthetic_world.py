@@ -72,7 +72,7 @@ def main() -> None:
     )
     parser.add_argument("checkpoint", help="folder or name of a checkpoint")
     parser.add_argument("--out", type=Path, help="JSON file to write")
-    parser.add_argument("--pairs", type=int, default=4000, help="of the test split")
+    parser.add_argument("--pairs", type=int, default=4100, help="of the test split")
     parser.add_argument("--per-fault", type=int, default=500, help="pairs for each kind of fault")
     parser.add_argument(
         "--per-strength", type=int, default=50, help="pairs for each kind and strength"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from librehps.errors import InputError
+import torch
+
 from librehps.kernels.add_rms_norm.torch_add_rms_norm import add_rms_norm_torch
 from librehps.kernels.arguments import (
     check_float,
@@ -33,13 +34,14 @@ def add_rms_norm(
 
     Args:
         x: What a layer adds.
-        residual: What it adds it to; the shape and the dtype of ``x``.
+        residual: What it adds it to; the shape of ``x``. Where the two have different dtypes, as
+            under autocast, the sum has the wider one.
         weight: Offset of the scale from one.
         eps: Added to the mean of squares.
         impl: ``"auto"``, ``"triton"`` or ``"torch"``.
 
     Returns:
-        The normalised sum and the sum, both like ``x``.
+        The normalised sum and the sum, both of the dtype of the sum.
 
     Raises:
         InputError: Shapes, dtypes or devices do not fit.
@@ -50,14 +52,9 @@ def add_rms_norm(
     check_shape("residual", residual, tuple(x.shape))
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, residual=residual, weight=weight)
-    if residual.dtype != x.dtype:
-        raise InputError(
-            f"residual is {residual.dtype} and x is {x.dtype}; expected one dtype",
-            code="argument_dtype",
-            item="residual",
-        )
     reason = too_wide(x.shape[-1])
-    choice = choose_kernels(impl, x.device, op="add_rms_norm", dtype=x.dtype, unfit=reason)
+    dtype = torch.promote_types(x.dtype, residual.dtype)
+    choice = choose_kernels(impl, x.device, op="add_rms_norm", dtype=dtype, unfit=reason)
     if choice.name == "triton":
         from librehps.kernels.add_rms_norm.triton_add_rms_norm import add_rms_norm_triton
 

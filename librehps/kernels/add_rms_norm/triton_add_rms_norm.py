@@ -121,16 +121,18 @@ class _AddRMSNorm(torch.autograd.Function):
     def forward(ctx: Any, eps: float, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         x, residual, weight = tensors
         rows, width = x.shape
-        y, total = (torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(2))
+        wide = torch.promote_types(x.dtype, residual.dtype)
+        y, total = (torch.empty(x.shape, dtype=wide, device=x.device) for _ in range(2))
         tile = reduction_tile(width)
         launch(
             _add_rms_norm_fwd_kernel,
             (tile.blocks(rows),),
             *(x, residual, weight, y, total, rows, width, x.stride(0), residual.stride(0)),
             EPS=eps,
-            WIDE=triton_dtype(compute_dtype(x, weight)),
+            WIDE=triton_dtype(compute_dtype(total, weight)),
             **tile.options,
         )
+        ctx.dtypes = x.dtype, residual.dtype
         ctx.save_for_backward(total, weight)
         ctx.eps = eps
         return y, total
@@ -159,4 +161,5 @@ def _gradients(ctx: Any, grad_y: Tensor, grad_total: Tensor) -> tuple[Tensor | N
         WIDE=triton_dtype(dtype),
         **tile.options,
     )
-    return None, grad_x, grad_x, partial.sum(dim=0).to(weight.dtype)
+    terms = (grad_x.to(dtype) for dtype in ctx.dtypes)
+    return None, *terms, partial.sum(dim=0).to(weight.dtype)

@@ -9,7 +9,7 @@ from torch import Tensor
 from librehps.kernels.add_rms_norm.reference import add_rms_norm_reference
 from librehps.kernels.add_rms_norm.triton_add_rms_norm import add_rms_norm_triton
 from librehps.testing.agreement import disagreement, results_and_gradients
-from librehps.testing.tolerances import TOLERANCES
+from librehps.testing.tolerances import TOLERANCES, relative_rms
 
 
 def inputs(*shape: int, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
@@ -30,6 +30,20 @@ def test_forward_and_gradients_equal_the_definition(
     assert set(errors) == {"y0", "y1", *tensors}
     limit = TOLERANCES[f"norms_{str(kernel_dtype).removeprefix('torch.')}"].limit
     assert max(errors.values()) <= limit, errors
+
+
+@pytest.mark.parametrize("wide", ["x", "residual"])
+def test_terms_of_two_dtypes_have_gradients_of_their_own(
+    wide: str, triton_device: torch.device
+) -> None:
+    tensors = inputs(9, 24, dtype=torch.float16, device=triton_device)
+    tensors |= {name: tensors[name].float() for name in (wide, "weight")}
+    found = results_and_gradients(add_rms_norm_triton, tensors, eps=1e-6)
+    wanted = results_and_gradients(add_rms_norm_reference, tensors, eps=1e-6)
+    for name, value in wanted.items():
+        assert found[name].dtype == value.dtype, name
+        limit = "norms_float16" if value.dtype == torch.float16 else "norms_float32"
+        assert relative_rms(found[name], value) <= TOLERANCES[limit].limit, name
 
 
 def test_strides_are_kept(triton_device: torch.device) -> None:
