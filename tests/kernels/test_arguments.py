@@ -114,7 +114,7 @@ class OnADevice(torch.Tensor):
     waited = 0
 
     @property
-    def device(self) -> torch.device:  # type: ignore[override]
+    def device(self) -> torch.device:
         return torch.device("cuda")
 
     def tolist(self) -> list[int]:
