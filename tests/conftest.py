@@ -6,6 +6,7 @@ import os
 import sys
 
 import pytest
+from hypothesis import settings
 
 # Threads that spin while they wait make tiny models a hundred times slower on a busy machine. Read
 # once, when torch is imported.
@@ -16,6 +17,10 @@ import torch
 # Without a GPU the triton kernels run in triton's interpreter. Read once, when triton is imported.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("librehps", deadline=None)
+settings.load_profile("librehps")
 
 # Its wheels are for Linux. There it comes with the test extra, and its absence is an error.
 collect_ignore_glob = [] if sys.platform == "linux" else ["**/test_triton_*.py"]

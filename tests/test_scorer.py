@@ -283,9 +283,7 @@ def test_gradients_are_not_kept(scorer: LibreHPS, photographs: list) -> None:
     assert not scorer.model.training
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(left=st.integers(0, 5), right=st.integers(0, 5))
 def test_a_comparison_is_antisymmetric_to_the_last_bit(
     scorer: LibreHPS, photographs: list, left: int, right: int

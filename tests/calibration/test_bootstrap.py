@@ -8,7 +8,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, t
 
@@ -97,7 +97,6 @@ def test_weights_count_as_copies_do() -> None:
     assert bootstrap_mean(values, weight=weight).value == pytest.approx(17 / 6)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=25).filter(lambda x: len({*x}) > 1))
 def test_clusters_are_drawn_whole(names: list[int]) -> None:
     def statistic(rows: np.ndarray) -> float:

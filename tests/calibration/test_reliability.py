@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import binomtest
@@ -29,7 +29,6 @@ def columns(given_rows: list[Any]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(stated), np.array(true)
 
 
-@settings(deadline=None)
 @given(rows, st.integers(1, 12))
 def test_equal_width_is_its_definition(given_rows: list[Any], num_bins: int) -> None:
     gaps = dict.fromkeys(range(num_bins), 0.0)
@@ -62,7 +61,6 @@ def test_diagrams_are_those_of_scikit_learn(binning: Any, strategy: str, seed: i
     assert error.value == pytest.approx(gaps @ [one.share for one in diagram.bins], abs=1e-12)
 
 
-@settings(deadline=None)
 @given(rows)
 def test_the_winners_error_is_that_of_every_pair_both_ways_round(given_rows: list[Any]) -> None:
     # Bins over [0.5, 1] for the winner are the upper half of twice as many for the preference;
@@ -77,7 +75,6 @@ def test_the_winners_error_is_that_of_every_pair_both_ways_round(given_rows: lis
         assert winner.value == pytest.approx(both.value, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(rows, st.integers(1, 6))
 def test_bins_of_equal_mass_hold_every_pair_once(given_rows: list[Any], num_bins: int) -> None:
     stated, true = columns(given_rows)

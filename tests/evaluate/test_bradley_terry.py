@@ -57,7 +57,7 @@ def tables(draw: st.DrawFn) -> Table:
     return wins
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(tables())
 def test_it_is_the_optimum_that_a_general_optimiser_finds(wins: Table) -> None:
     found = fit_bradley_terry(wins)
@@ -82,7 +82,7 @@ def test_it_is_the_optimum_that_a_general_optimiser_finds(wins: Table) -> None:
         np.testing.assert_allclose(found, centred(best.x, group), atol=2e-3)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(tables())
 def test_the_order_of_players_changes_nothing(wins: Table) -> None:
     found = fit_bradley_terry(wins)

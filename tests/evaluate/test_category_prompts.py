@@ -116,7 +116,7 @@ def test_what_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
     assert caught.value.code == "prompt_file"
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=8),

@@ -88,7 +88,7 @@ def test_scores_are_counted_by_what_people_prefer() -> None:
     assert "1 pairs on which people tie" in chart.note
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(

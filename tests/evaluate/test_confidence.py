@@ -46,7 +46,7 @@ def test_one_prompt_has_no_interval() -> None:
     assert math.isnan(band.accuracy.low)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -79,7 +79,7 @@ def test_a_long_name_is_cut_and_its_title_has_it_whole() -> None:
 FINITE = st.floats(-1e9, 1e9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.builds(

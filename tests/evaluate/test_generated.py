@@ -85,7 +85,7 @@ def test_a_name_of_its_own_in_every_row_is_refused(tmp_path: Path, key: str) -> 
     assert len(read_rows(write(tmp_path, rows[:200])).pictures) == 200
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.dictionaries(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from librehps.evaluate.generator_comparisons import (
@@ -89,7 +89,6 @@ PICTURES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(PICTURES, st.sampled_from(["higher", "probability"]))
 def test_every_comparison_is_shared_whole(pictures: list[ScoredPicture], rule: str) -> None:
     found = compare_generators(pictures, axis="overall", outcome=make_outcome(rule))

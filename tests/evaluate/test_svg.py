@@ -50,7 +50,7 @@ def test_an_interval_that_is_not_known_is_not_drawn() -> None:
     assert len(marks(drawn, "dot")) == 3
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.text(st.characters(exclude_categories=()), max_size=30))
 def test_whatever_it_says_it_is_xml_that_says_it(text: str) -> None:
     drawn = panel(text + '"</text><script>')
@@ -63,7 +63,7 @@ def test_whatever_it_says_it_is_xml_that_says_it(text: str) -> None:
     assert "http" not in drawn.render().replace(text, "")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(FINITE, st.floats(1e-3, 1e6))
 def test_ticks_are_few_round_numbers_on_the_scale(low: float, length: float) -> None:
     scale = Scale(low, low + length, "")
@@ -86,7 +86,7 @@ def test_ticks_of_a_probability() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(FINITE, FINITE)
 def test_nothing_is_drawn_outside(x: float, y: float) -> None:
     drawn = panel()

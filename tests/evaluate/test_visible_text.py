@@ -28,7 +28,7 @@ def test_what_hides_is_named(text: str, shown: str) -> None:
     assert visible(text) == shown
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(st.characters(exclude_categories=()), max_size=40))
 def test_whatever_comes_can_be_written_and_hides_nothing(text: str) -> None:
     shown = visible(text)

@@ -81,7 +81,7 @@ def test_gradients_are_those_of_the_definition() -> None:
         assert relative_rms(own, other) <= TOLERANCES["heads_float64"].limit
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6).map(tuple),
     queries=st.integers(1, 5),

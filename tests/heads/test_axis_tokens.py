@@ -50,7 +50,7 @@ def definition(
     return torch.stack(means).view(shape), torch.stack(sigmas).view(shape)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     num_axes=st.integers(1, 5),
     shared=st.booleans(),
