@@ -1,5 +1,7 @@
 """Zero-centred RMS norm in triton: a row stays in registers, so x is read once in each direction.
 
+The same kernels add a residual first, where there is one, for `librehps.kernels.add_rms_norm`.
+
 Not run on a GPU yet: checked in triton's interpreter, and compiled ahead of time (see README.md).
 """
 
@@ -24,7 +26,7 @@ from librehps.kernels.triton_rows import (
 )
 from librehps.typing import Float, Tensor
 
-__all__ = ["rms_norm_triton", "unit_tile", "unit_tile_gradient"]
+__all__ = ["norm_gradients", "norm_rows", "rms_norm_triton", "unit_tile", "unit_tile_gradient"]
 
 
 def rms_norm_triton(
@@ -32,6 +34,82 @@ def rms_norm_triton(
 ) -> Float[Tensor, "... D"]:
     """Compute `librehps.kernels.rms_norm`; ``D`` is at most `librehps.kernels.rows.MAX_ROW`."""
     return _RMSNorm.apply(eps, as_rows(x), weight.contiguous()).view(x.shape)
+
+
+def norm_rows(
+    x: Float[Tensor, "R D"],
+    residual: Float[Tensor, "R D"] | None,
+    weight: Float[Tensor, " D"],
+    *,
+    eps: float,
+) -> tuple[Float[Tensor, "R D"], Float[Tensor, "R D"]]:
+    """Normalise rows, or their sums with those of a residual.
+
+    Args:
+        x: Rows, each contiguous.
+        residual: Added to them; ``None`` for nothing.
+        weight: Offset from one of the scale, contiguous.
+        eps: Added to the mean of squares.
+
+    Returns:
+        The normalised rows, and what was normalised: a new tensor with a residual, else ``x``.
+    """
+    rows, width = x.shape
+    total = None
+    dtype = x.dtype
+    if residual is not None:
+        dtype = torch.promote_types(x.dtype, residual.dtype)
+        total = torch.empty(x.shape, dtype=dtype, device=x.device)
+    y = torch.empty(x.shape, dtype=dtype, device=x.device)
+    tile = reduction_tile(width)
+    launch(
+        _rms_norm_fwd_kernel,
+        (tile.blocks(rows),),
+        *(x, residual, weight, y, total, rows, width, x.stride(0)),
+        0 if residual is None else residual.stride(0),
+        EPS=eps,
+        WIDE=triton_dtype(compute_dtype(y, weight)),
+        **tile.options,
+    )
+    return y, x if total is None else total
+
+
+def norm_gradients(
+    x: Float[Tensor, "R D"],
+    weight: Float[Tensor, " D"],
+    grad_y: Float[Tensor, "R D"],
+    grad_total: Float[Tensor, "R D"] | None,
+    *,
+    eps: float,
+) -> tuple[Float[Tensor, "R D"], Float[Tensor, " D"]]:
+    """Return the gradients of `norm_rows`.
+
+    Args:
+        x: What was normalised.
+        weight: As there.
+        grad_y: Gradient of the normalised rows, each contiguous.
+        grad_total: Gradient of what was normalised, where it was used besides.
+        eps: As there.
+
+    Returns:
+        The gradient of what was normalised, which is that of both terms, and that of the weight.
+    """
+    rows, width = x.shape
+    dtype = compute_dtype(x, weight)
+    tile = reduction_tile(width)
+    programs = partial_sums(tile.blocks(rows))
+    grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+    partial = torch.empty(programs, width, dtype=dtype, device=x.device)
+    launch(
+        _rms_norm_bwd_kernel,
+        (programs,),
+        *(x, weight, grad_y, grad_total, grad_x, partial, rows, width),
+        *(x.stride(0), grad_y.stride(0), 0 if grad_total is None else grad_total.stride(0)),
+        EPS=eps,
+        WIDE=triton_dtype(dtype),
+        **tile.options,
+    )
+    return grad_x, partial.sum(dim=0).to(weight.dtype)
 
 
 @triton.jit
@@ -69,22 +147,35 @@ def unit_tile_gradient(grad, unit, factor, width):
 @no_type_check
 def _rms_norm_fwd_kernel(
     p_x,
+    p_residual,
     p_weight,
     p_y,
+    p_total,
     rows,
     width,
     stride_x,
+    stride_residual,
     EPS: tl.constexpr,
     WIDE: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Normalise ROWS rows: ``p_x`` [rows, width] with ``stride_x``, ``p_y`` [rows, width]."""
+    """Normalise ROWS rows: ``p_x`` [rows, width] with ``stride_x``, ``p_y`` [rows, width].
+
+    ``p_residual``, with ``stride_residual``, and ``p_total`` [rows, width] are None, or what is
+    added first and where the sum goes.
+    """
     i_row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)[:, None]
     i_column = tl.arange(0, COLUMNS)[None, :]
     m_row, m_column = i_row < rows, i_column < width
     mask = m_row & m_column
     b_x = load_tile(p_x, i_row, i_column, stride_x, mask, WIDE)
+    if p_residual is not None:
+        b_x += load_tile(p_residual, i_row, i_column, stride_residual, mask, WIDE)
+        # What is normalised is what the next layer adds to: the sum after it was rounded.
+        b_total = b_x.to(p_total.dtype.element_ty)
+        tl.store(p_total + i_row * width + i_column, b_total, mask=mask)
+        b_x = b_total.to(WIDE)
     b_weight = tl.load(p_weight + i_column, mask=m_column, other=0.0).to(WIDE)
     b_unit, _ = unit_tile(b_x, m_row, width, EPS)
     store_tile(p_y, i_row, i_column, width, b_unit * (1.0 + b_weight), mask)
@@ -96,12 +187,14 @@ def _rms_norm_bwd_kernel(
     p_x,
     p_weight,
     p_grad_y,
+    p_grad_total,
     p_grad_x,
     p_grad_weight,
     rows,
     width,
     stride_x,
     stride_grad_y,
+    stride_grad_total,
     EPS: tl.constexpr,
     WIDE: tl.constexpr,
     ROWS: tl.constexpr,
@@ -109,6 +202,7 @@ def _rms_norm_bwd_kernel(
 ):
     """Take every n-th tile of n programs: ``p_grad_x`` [rows, width], one partial sum each.
 
+    ``p_grad_total`` is None, or the gradient of what was normalised where it was used besides.
     ``p_grad_weight`` is [programs, width] in the dtype of the computation.
     """
     i_column = tl.arange(0, COLUMNS)[None, :]
@@ -125,6 +219,8 @@ def _rms_norm_bwd_kernel(
         b_grad_x = unit_tile_gradient(b_grad * b_scale, b_unit, b_factor, width)
         # After the gradient of x: before it, 1024 columns in float32 spill 8 bytes on sm_100.
         b_sums += b_grad * b_unit
+        if p_grad_total is not None:
+            b_grad_x += load_tile(p_grad_total, i_row, i_column, stride_grad_total, mask, WIDE)
         store_tile(p_grad_x, i_row, i_column, width, b_grad_x, mask)
     p_own = p_grad_weight + tl.program_id(0) * width + i_column
     tl.store(p_own, tl.sum(b_sums, axis=0, keep_dims=True), mask=m_column)
@@ -138,18 +234,7 @@ class _RMSNorm(torch.autograd.Function):
         x, weight = tensors
         ctx.save_for_backward(x, weight)
         ctx.eps = eps
-        rows, width = x.shape
-        y = torch.empty_like(x, memory_format=torch.contiguous_format)
-        tile = reduction_tile(width)
-        launch(
-            _rms_norm_fwd_kernel,
-            (tile.blocks(rows),),
-            *(x, weight, y, rows, width, x.stride(0)),
-            EPS=eps,
-            WIDE=triton_dtype(compute_dtype(x, weight)),
-            **tile.options,
-        )
-        return y
+        return norm_rows(x, None, weight, eps=eps)[0]
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
@@ -159,19 +244,4 @@ class _RMSNorm(torch.autograd.Function):
 @once_differentiable
 def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
     x, weight = ctx.saved_tensors
-    grad_y = as_rows(grad_y)
-    rows, width = x.shape
-    dtype = compute_dtype(x, weight)
-    tile = reduction_tile(width)
-    programs = partial_sums(tile.blocks(rows))
-    grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-    partial = torch.empty(programs, width, dtype=dtype, device=x.device)
-    launch(
-        _rms_norm_bwd_kernel,
-        (programs,),
-        *(x, weight, grad_y, grad_x, partial, rows, width, x.stride(0), grad_y.stride(0)),
-        EPS=ctx.eps,
-        WIDE=triton_dtype(dtype),
-        **tile.options,
-    )
-    return None, grad_x, partial.sum(dim=0).to(weight.dtype)
+    return None, *norm_gradients(x, weight, as_rows(grad_y), None, eps=ctx.eps)
