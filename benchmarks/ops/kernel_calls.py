@@ -70,24 +70,30 @@ def kernel_calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None
 
         differentiate(convolve, *given.values())
 
-    def delta_rule(*, with_gradient: bool = False, with_state: bool = False) -> None:
+    def delta_rule(
+        *, with_gradient: bool = False, with_state: bool = False, with_gates: bool = True
+    ) -> None:
         keys = (TOKENS, text.linear_num_key_heads, text.linear_key_head_dim)
         heads, depth = text.linear_num_value_heads, text.linear_value_head_dim
         bounds = torch.empty(SEQUENCES + 1, dtype=torch.int32, device="meta")
-        decay = torch.empty(TOKENS, heads, device="meta")
-        state = torch.empty(SEQUENCES, heads, keys[2], depth, device="meta")
-        given = (empty(*keys), empty(*keys), empty(TOKENS, heads, depth), decay)
-        given += (empty(TOKENS, heads), state)
+        given = {"q": empty(*keys), "k": empty(*keys), "v": empty(TOKENS, heads, depth)}
+        if with_gates:
+            given |= {"g": empty(TOKENS, heads), "A_log": empty(heads), "dt_bias": empty(heads)}
+        else:
+            given["g"] = torch.empty(TOKENS, heads, device="meta")
+        given["beta"] = empty(TOKENS, heads)
+        if with_state or with_gradient:
+            state = torch.empty(SEQUENCES, heads, keys[2], depth, device="meta")
+            given["initial_state"] = state
 
         def remember(*tensors: Tensor) -> tuple[Tensor, Tensor]:
-            *tokens, initial = tensors
-            return gated_delta_rule_triton(*tokens, cu_seqlens=bounds, initial_state=initial)
+            named = dict(zip(given, tensors, strict=True))
+            return gated_delta_rule_triton(**named, cu_seqlens=bounds)
 
         if with_gradient:
-            differentiate(remember, *given)
+            differentiate(remember, *given.values())
         else:
-            initial = state if with_state else None
-            gated_delta_rule_triton(*given[:5], cu_seqlens=bounds, initial_state=initial)
+            remember(*given.values())
 
     def scan(groups: int) -> None:
         # A Mamba-2 layer of this width: what its paper and its published sizes have.
@@ -130,6 +136,7 @@ def kernel_calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None
         "gated_delta_rule": delta_rule,
         "gated_delta_rule with a state": lambda: delta_rule(with_state=True),
         "gated_delta_rule with gradients": lambda: delta_rule(with_gradient=True),
+        "gated_delta_rule without gates": lambda: delta_rule(with_gradient=True, with_gates=False),
         "selective_scan": lambda: scan(1),
         "selective_scan in groups": lambda: scan(8),
         "swiglu": activation,

@@ -1,4 +1,4 @@
-"""What the triton kernels over rows share: tiles of rows, how they are read, and silu.
+"""What the triton kernels over rows share: tiles of rows, how they are read, and activations.
 
 Kernels are marked ``no_type_check`` below ``triton.jit``: the checker that the tests switch on
 would wrap them, and triton reads the module that a function was written in to find its names.
@@ -22,7 +22,9 @@ __all__ = [
     "load_tile",
     "partial_sums",
     "reduction_tile",
+    "sigmoid_and_slope",
     "silu_and_slope",
+    "softplus_and_slope",
     "store_tile",
     "triton_dtype",
 ]
@@ -117,9 +119,30 @@ def store_tile(p, i_row, i_column, stride, values, mask):
 
 @triton.jit
 @no_type_check
+def sigmoid_and_slope(x):
+    """Return ``1 / (1 + exp(-x))`` and its derivative; no overflow, and small ones keep digits."""
+    small = tl.exp(-tl.abs(x))
+    near = 1.0 + small
+    return tl.where(x >= 0, 1.0, small) / near, small / (near * near)
+
+
+@triton.jit
+@no_type_check
 def silu_and_slope(x):
     """Return ``silu(x) = x / (1 + exp(-x))`` and its derivative, without an overflow on the way."""
-    small = tl.exp(-tl.abs(x))
-    sigmoid = tl.where(x >= 0, 1.0, small) / (1.0 + small)
+    sigmoid, _ = sigmoid_and_slope(x)
     silu = x * sigmoid
     return silu, sigmoid + silu * (1.0 - sigmoid)
+
+
+@triton.jit
+@no_type_check
+def softplus_and_slope(x):
+    """Return ``log(1 + exp(x))`` and its derivative; small ones keep their digits."""
+    sigmoid, _ = sigmoid_and_slope(x)
+    small = tl.exp(-tl.abs(x))
+    # 1 + small rounds; the quotient of what was meant and what is left mends its logarithm.
+    near = 1.0 + small
+    left = tl.where(near == 1.0, 1.0, near - 1.0)
+    logarithm = tl.where(near == 1.0, small, tl.log(near) * (small / left))
+    return tl.where(x >= 0, x, 0.0) + logarithm, sigmoid

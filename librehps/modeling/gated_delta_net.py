@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from librehps.kernels.causal_conv1d import causal_conv1d
 from librehps.kernels.gated_delta_rule import gated_delta_rule
@@ -134,17 +133,16 @@ class GatedDeltaNet(nn.Module):
             impl=self.kernel_impl,
         )
         query, key, value = mixed.split((self.key_dim, self.key_dim, self.value_dim), dim=-1)
-        beta = torch.sigmoid(self.in_proj_b(x))
-        step = F.softplus(self.in_proj_a(x).float() + self.dt_bias.float())
-        g = -self.A_log.float().exp() * step
         y, recurrent = gated_delta_rule(
             query.unflatten(-1, (-1, self.head_k_dim)),
             key.unflatten(-1, (-1, self.head_k_dim)),
             value.unflatten(-1, (-1, self.head_v_dim)),
-            g,
-            beta,
+            self.in_proj_a(x),
+            self.in_proj_b(x),
             cu_seqlens=cu_seqlens,
             initial_state=None if state is None else state.recurrent,
+            A_log=self.A_log,
+            dt_bias=self.dt_bias,
             impl=self.kernel_impl,
         )
         gate = self.in_proj_z(x).unflatten(-1, (-1, self.head_v_dim))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import triton
 import triton.language as tl
 from torch import Tensor
 
@@ -28,6 +29,7 @@ from librehps.kernels.triton_rows import (
     launch,
     partial_sums,
     reduction_tile,
+    softplus_and_slope,
     triton_dtype,
 )
 from librehps.testing.agreement import disagreement, results_and_gradients
@@ -241,3 +243,22 @@ def test_each_program_takes_several_tiles(
     monkeypatch.setattr(triton_rows, "_PARTIALS", 3)
     own = ROW_OPS[name]
     own.demand_agreement(own.inputs(333, 128, dtype=torch.float32, device=triton_device))
+
+
+@triton.jit
+def _softplus_kernel(p_x, p_found, SIZE: tl.constexpr):
+    i_x = tl.arange(0, SIZE)
+    b_value, b_slope = softplus_and_slope(tl.load(p_x + i_x))
+    tl.store(p_found + i_x, b_value)
+    tl.store(p_found + SIZE + i_x, b_slope)
+
+
+def test_softplus_keeps_the_digits_of_small_ones(triton_device: torch.device) -> None:
+    x = torch.linspace(-80.0, 80.0, 1024)
+    x[:5] = torch.tensor([-float("inf"), -1e4, 0.0, 1e4, float("nan")])
+    found = torch.empty(2, 1024, device=triton_device)
+    launch(_softplus_kernel, (1,), x.to(triton_device), found, SIZE=1024)
+    wide = x.double()
+    wanted = (torch.logaddexp(wide, torch.zeros(()).double()), wide.sigmoid())
+    for actual, expected in zip(found.double().cpu(), wanted, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-38, equal_nan=True)

@@ -23,9 +23,16 @@ def gated_delta_rule_reference(
     cu_seqlens: Int[Tensor, " N_plus_1"],
     initial_state: Float[Tensor, "N HV K V"] | None = None,
     normalize_qk: bool = True,
+    A_log: Float[Tensor, " HV"] | None = None,
+    dt_bias: Float[Tensor, " HV"] | None = None,
 ) -> tuple[Float[Tensor, "T HV V"], Float[Tensor, "N HV K V"]]:
     """Run the recurrence one token at a time; see `librehps.kernels.gated_delta_rule`."""
     dtype = compute_dtype(q, k, v, g, beta)
+    if A_log is not None and dt_bias is not None:
+        dtype = compute_dtype(q, k, v, g, beta, A_log, dt_bias)
+        step = torch.log1p((g.to(dtype) + dt_bias.to(dtype)).exp())
+        g = -A_log.to(dtype).exp() * step
+        beta = 1.0 / (1.0 + (-beta.to(dtype)).exp())
     group = v.shape[1] // q.shape[1]
     # Value head j reads key head j // group.
     queries, keys = (x.to(dtype).repeat_interleave(group, dim=1) for x in (q, k))

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
@@ -41,9 +42,16 @@ def gated_delta_rule_torch(
     cu_seqlens: Int[Tensor, " N_plus_1"],
     initial_state: Float[Tensor, "N HV K V"] | None = None,
     normalize_qk: bool = True,
+    A_log: Float[Tensor, " HV"] | None = None,
+    dt_bias: Float[Tensor, " HV"] | None = None,
     chunk_size: int = 64,
 ) -> tuple[Float[Tensor, "T HV V"], Float[Tensor, "N HV K V"]]:
     """Compute `librehps.kernels.gated_delta_rule` with batched matmuls."""
+    if A_log is not None and dt_bias is not None:
+        # A few numbers a token: autograd's own gradient costs nothing here.
+        dtype = compute_dtype(q, k, v, g, beta, A_log, dt_bias)
+        g = -A_log.to(dtype).exp() * F.softplus(g.to(dtype) + dt_bias.to(dtype))
+        beta = torch.sigmoid(beta.to(dtype))
     bounds: list[int] = cu_seqlens.tolist()
     tensors = (q, k, v, g, beta, initial_state)
     options = _Options(

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from librehps.kernels.gated_delta_rule.triton_chunk import (
     invert_unit_triangular,
-    load_decays,
+    load_gates,
     load_unit_rows,
     pair_decays,
+    sum_decays,
     unit_products,
 )
 from librehps.kernels.gated_delta_rule.triton_pack import Pack, Walk
@@ -68,6 +69,8 @@ def _gated_delta_rule_bwd_kernel(
     p_v,
     p_g,
     p_beta,
+    p_a_log,
+    p_dt_bias,
     p_grad_o,
     p_grad_final,
     p_starts,
@@ -98,8 +101,9 @@ def _gated_delta_rule_bwd_kernel(
     """Own BV value columns of a head in a sequence.
 
     ``p_q`` and ``p_k`` [T, HK, K], ``p_v``, ``p_grad_o`` and ``p_solved`` [T, HV, V], ``p_g`` and
-    ``p_beta`` [T, HV]; ``p_grad_final`` and ``p_grad_initial`` [N, HV, K, V] or None;
-    ``p_starts``, ``p_ends`` and ``p_slots`` [N]; ``p_grad_states`` [slots, HV, K, V].
+    ``p_beta`` [T, HV]; ``p_a_log`` and ``p_dt_bias`` [HV] or None; ``p_grad_final`` and
+    ``p_grad_initial`` [N, HV, K, V] or None; ``p_starts``, ``p_ends`` and ``p_slots`` [N];
+    ``p_grad_states`` [slots, HV, K, V].
     """
     blocks = tl.cdiv(DEPTH, BV)
     i_sequence = (tl.program_id(0) // (HEADS * blocks)).to(tl.int64)
@@ -136,8 +140,10 @@ def _gated_delta_rule_bwd_kernel(
             p_k, i_chunk, m_token, i_width, m_width, STRIDE_K, 1.0, NORMALIZE
         )
         b_k = b_k.to(p_k.dtype.element_ty)
-        b_beta = tl.load(p_beta + i_chunk * HEADS, mask=m_token, other=0.0).to(tl.float32)
-        b_high, b_low, b_read, b_write, whole = load_decays(p_g, i_chunk, m_token, HEADS)
+        b_g, b_beta, _, _ = load_gates(
+            p_g, p_beta, p_a_log, p_dt_bias, i_head, i_chunk, m_token, HEADS
+        )
+        b_high, b_low, b_read, b_write, whole = sum_decays(b_g)
         # Rows are who reads, columns are what was written.
         b_pairs = pair_decays(b_high, b_low, BT, False)
         b_system = unit_products(

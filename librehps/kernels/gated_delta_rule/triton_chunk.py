@@ -12,12 +12,14 @@ import triton
 import triton.language as tl
 
 from librehps.kernels.gated_delta_rule.reference import NORM_EPS
+from librehps.kernels.triton_rows import sigmoid_and_slope, softplus_and_slope
 
 __all__ = [
     "invert_unit_triangular",
-    "load_decays",
+    "load_gates",
     "load_unit_rows",
     "pair_decays",
+    "sum_decays",
     "unit_products",
 ]
 
@@ -111,23 +113,49 @@ def unit_products(
 
 @triton.jit
 @no_type_check
-def load_decays(p_g, i_token, m_token, HEADS: tl.constexpr):
-    """Load the log decays of a head and add them up from the begin of the chunk.
-
-    After a strong decay the float32 value of the sum is too coarse for the differences between the
-    tokens that follow: it is a float64 sum, handed on as two float32 parts.
+def load_gates(p_g, p_beta, p_a_log, p_dt_bias, i_head, i_token, m_token, HEADS: tl.constexpr):
+    """Load how much of a head's memory each token keeps, and at what rate it writes.
 
     Args:
-        p_g: Of a head; one number for a token, HEADS apart.
+        p_g: Log decays of a head, or what they are made from; one for a token, HEADS apart.
+        p_beta: Rates, or their logits, in the same places.
+        p_a_log: Logarithms of the heads' rates of decay, or None where nothing is to be made.
+        p_dt_bias: What is added to the numbers in ``p_g`` then, by head.
+        i_head: Which head.
         i_token: [BT], which tokens.
         m_token: [BT], which of them exist.
         HEADS: HV.
 
     Returns:
+        Log decays and rates, [BT], 0 for tokens that do not exist; and the derivatives of the log
+        decay and of the rate by what was loaded.
+    """
+    b_g = tl.load(p_g + i_token * HEADS, mask=m_token, other=0.0).to(tl.float32)
+    b_beta = tl.load(p_beta + i_token * HEADS, mask=m_token, other=0.0).to(tl.float32)
+    b_g_slope = tl.full(i_token.shape, 1.0, tl.float32)
+    b_beta_slope = tl.full(i_token.shape, 1.0, tl.float32)
+    if p_a_log is not None:
+        rate = -tl.exp(tl.load(p_a_log + i_head).to(tl.float32))
+        b_step, b_slope = softplus_and_slope(b_g + tl.load(p_dt_bias + i_head).to(tl.float32))
+        b_g, b_g_slope = tl.where(m_token, rate * b_step, 0.0), rate * b_slope
+        b_sigmoid, b_beta_slope = sigmoid_and_slope(b_beta)
+        b_beta = tl.where(m_token, b_sigmoid, 0.0)
+    return b_g, b_beta, b_g_slope, b_beta_slope
+
+
+@triton.jit
+@no_type_check
+def sum_decays(b_g):
+    """Add the log decays [BT] of a head up from the begin of the chunk.
+
+    After a strong decay the float32 value of the sum is too coarse for the differences between the
+    tokens that follow: it is a float64 sum, handed on as two float32 parts.
+
+    Returns:
         Of each token [BT]: both parts of the sum, the decay from before the chunk and that to its
         end; and the decay over the chunk.
     """
-    b_g = tl.load(p_g + i_token * HEADS, mask=m_token, other=0.0).to(tl.float64)
+    b_g = b_g.to(tl.float64)
     # A comparison, since a maximum would turn NaN into the floor.
     b_g = tl.where(b_g < _DECAY_FLOOR, _DECAY_FLOOR, b_g)
     b_total = tl.cumsum(b_g, axis=0)

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from librehps.kernels.gated_delta_rule.triton_chunk import (
     invert_unit_triangular,
-    load_decays,
+    load_gates,
     load_unit_rows,
     pair_decays,
+    sum_decays,
     unit_products,
 )
 from librehps.kernels.gated_delta_rule.triton_pack import Pack, Walk
@@ -69,6 +70,8 @@ def _gated_delta_rule_fwd_kernel(
     p_v,
     p_g,
     p_beta,
+    p_a_log,
+    p_dt_bias,
     p_initial,
     p_starts,
     p_ends,
@@ -98,10 +101,11 @@ def _gated_delta_rule_fwd_kernel(
     """Own BV value columns of a head in a span, from its first token to its last.
 
     ``p_q`` and ``p_k`` [T, HK, K], ``p_v`` [T, HV, V], ``p_g`` and ``p_beta`` [T, HV];
-    ``p_initial`` and ``p_final`` [spans, HV, K, V]; ``p_starts``, ``p_ends`` and ``p_slots``
-    [spans]; ``p_o`` and ``p_updates`` [T, HV, V]. ``p_states`` [slots, HV, K, V] takes the memory
-    before every EVERY-th chunk, from ``p_slots`` on. Each of ``p_initial``, ``p_o``, ``p_final``,
-    ``p_states`` and ``p_updates`` may be None.
+    ``p_a_log`` and ``p_dt_bias`` [HV]; ``p_initial`` and ``p_final`` [spans, HV, K, V];
+    ``p_starts``, ``p_ends`` and ``p_slots`` [spans]; ``p_o`` and ``p_updates`` [T, HV, V].
+    ``p_states`` [slots, HV, K, V] takes the memory before every EVERY-th chunk, from ``p_slots``
+    on. Both of ``p_a_log`` and ``p_dt_bias`` may be None, and each of ``p_initial``, ``p_o``,
+    ``p_final``, ``p_states`` and ``p_updates``.
     """
     blocks = tl.cdiv(DEPTH, BV)
     i_span = (tl.program_id(0) // (HEADS * blocks)).to(tl.int64)
@@ -148,9 +152,11 @@ def _gated_delta_rule_fwd_kernel(
             p_k, i_chunk, m_token, i_width, m_width, STRIDE_K, 1.0, NORMALIZE
         )
         b_k = b_k.to(p_k.dtype.element_ty)
-        b_beta = tl.load(p_beta + i_chunk * HEADS, mask=m_token, other=0.0)
-        b_beta = b_beta.to(tl.float32)[None, :]
-        b_high, b_rest, b_read, b_write, whole = load_decays(p_g, i_chunk, m_token, HEADS)
+        b_g, b_beta, _, _ = load_gates(
+            p_g, p_beta, p_a_log, p_dt_bias, i_head, i_chunk, m_token, HEADS
+        )
+        b_beta = b_beta[None, :]
+        b_high, b_rest, b_read, b_write, whole = sum_decays(b_g)
         # Rows are what was written, columns are who reads it.
         b_pairs = pair_decays(b_high, b_rest, BT, True)
         if p_o is not None:

@@ -35,13 +35,15 @@ def gated_delta_rule_triton(
     cu_seqlens: Int[Tensor, " N_plus_1"],
     initial_state: Float[Tensor, "N HV K V"] | None = None,
     normalize_qk: bool = True,
+    A_log: Float[Tensor, " HV"] | None = None,
+    dt_bias: Float[Tensor, " HV"] | None = None,
 ) -> tuple[Float[Tensor, "T HV V"], Float[Tensor, "N HV K V"]]:
     """Compute `librehps.kernels.gated_delta_rule` for what `triton_pack.unfit` does not refuse.
 
     Products take their factors in the dtype of ``q``, ``k`` and ``v``; the memory, the decays and
     all sums are float32 (a cumulative decay float64).
     """
-    tensors = (q, k, v, g, beta, initial_state)
+    tensors = (q, k, v, g, beta, A_log, dt_bias, initial_state)
     options = _Options(
         tiles=tiles_for(v),
         normalize=normalize_qk,
@@ -50,10 +52,8 @@ def gated_delta_rule_triton(
     )
     q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
     initial = None if initial_state is None else initial_state.contiguous()
-    bounds = cu_seqlens.long()
-    return _GatedDeltaRule.apply(
-        options, bounds, initial, q, k, v, g.contiguous(), beta.contiguous()
-    )
+    gates = (x if x is None else x.contiguous() for x in (g, beta, A_log, dt_bias))
+    return _GatedDeltaRule.apply(options, cu_seqlens.long(), initial, q, k, v, *gates)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class _GatedDeltaRule(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, options: _Options, bounds: Tensor, initial_state: Tensor | None, *inputs: Tensor
+        ctx: Any, options: _Options, bounds: Tensor, initial_state: Tensor | None, *inputs: Any
     ) -> tuple[Tensor, Tensor]:
         pack = Pack(*inputs, normalize=options.normalize)
         sequences = whole_sequences(bounds)
@@ -139,7 +139,10 @@ def _gradients(
         grad_states=grad_states,
         solved=solved,
     )
-    grads = tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in pack.tensors)
+    grads = tuple(torch.empty_like(x, memory_format=torch.contiguous_format) for x in inputs[:5])
+    grad_heads = None
+    if pack.a_log is not None:
+        grad_heads = pack.v.new_zeros(len(chunks), 2, pack.v.shape[1], dtype=torch.float32)
     token_gradients(
         pack,
         Walk(chunks, None, tiles.tokens),
@@ -149,7 +152,12 @@ def _gradients(
         updates=updates,
         solved=solved,
         grads=grads,
+        grad_heads=grad_heads,
     )
     if grad_initial is not None:
         grad_initial = grad_initial.to(ctx.initial_dtype)
-    return None, None, grad_initial, *grads
+    grad_gates: tuple[Tensor | None, ...] = (None, None)
+    if grad_heads is not None:
+        sums = grad_heads.sum(dim=0)
+        grad_gates = tuple(x.to(own.dtype) for x, own in zip(sums, inputs[5:], strict=True))
+    return None, None, grad_initial, *grads, *grad_gates

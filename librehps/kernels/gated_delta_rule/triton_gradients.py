@@ -15,9 +15,10 @@ import triton.language as tl
 from torch import Tensor
 
 from librehps.kernels.gated_delta_rule.triton_chunk import (
-    load_decays,
+    load_gates,
     load_unit_rows,
     pair_decays,
+    sum_decays,
     unit_products,
 )
 from librehps.kernels.gated_delta_rule.triton_pack import Pack, Walk
@@ -36,8 +37,9 @@ def token_gradients(
     updates: Tensor,
     solved: Tensor,
     grads: tuple[Tensor, ...],
+    grad_heads: Tensor | None,
 ) -> None:
-    """Fill the gradients of ``q``, ``k``, ``v``, ``g`` and ``beta``.
+    """Fill the gradients of all inputs but the memory before a sequence.
 
     Args:
         pack: The inputs.
@@ -48,12 +50,14 @@ def token_gradients(
         updates: README's ``U``, [T, HV, V].
         solved: README's ``Y``, [T, HV, V].
         grads: To be filled, contiguous, in the shapes of the inputs.
+        grad_heads: Zeros, filled with what each chunk adds to the gradients of ``a_log`` and
+            ``dt_bias``, [slots, 2, HV]; ``None`` where the op does not make its gates.
     """
     launch(
         _gated_delta_rule_tokens_kernel,
         (len(chunks.spans) * pack.q.shape[1],),
         *(*pack.tensors, grad_o, states, grad_states, updates, solved),
-        *(chunks.spans.starts, chunks.spans.ends, *grads),
+        *(chunks.spans.starts, chunks.spans.ends, *grads, grad_heads),
         # Once more as numbers, not constants: a loop that is unrolled fills the registers.
         *(pack.q.shape[2], pack.v.shape[2], *pack.heads, *pack.strides),
         *(grad_o.stride(0), grad_o.stride(1)),
@@ -85,6 +89,8 @@ def _gated_delta_rule_tokens_kernel(
     p_v,
     p_g,
     p_beta,
+    p_a_log,
+    p_dt_bias,
     p_grad_o,
     p_states,
     p_grad_states,
@@ -97,6 +103,7 @@ def _gated_delta_rule_tokens_kernel(
     p_grad_v,
     p_grad_g,
     p_grad_beta,
+    p_grad_heads,
     width,
     depth,
     HEADS: tl.constexpr,
@@ -121,8 +128,9 @@ def _gated_delta_rule_tokens_kernel(
     """Own a chunk of a key head with all of its value HEADS.
 
     Inputs, their gradients and ``p_grad_o``, ``p_updates`` and ``p_solved`` [T, HV, V] as in
-    `token_gradients`; ``p_states`` and ``p_grad_states`` [slots, HV, K, V]; ``p_starts`` and
-    ``p_ends`` [slots].
+    `token_gradients`; ``p_a_log`` and ``p_dt_bias`` [HV] or None; ``p_grad_heads`` [slots, 2, HV]
+    or None; ``p_states`` and ``p_grad_states`` [slots, HV, K, V]; ``p_starts`` and ``p_ends``
+    [slots].
     """
     key_heads = HEADS // PER_KEY
     i_slot = (tl.program_id(0) // key_heads).to(tl.int64)
@@ -182,10 +190,11 @@ def _gated_delta_rule_tokens_kernel(
     for member in range(0, PER_KEY):
         i_head = i_key * PER_KEY + member
         i_own = (start + i_chunk) * HEADS + i_head
-        b_beta = tl.load(p_beta + i_own, mask=m_token, other=0.0).to(tl.float32)
-        b_high, b_low, b_read, b_write, whole = load_decays(
-            p_g + start * HEADS + i_head, i_chunk, m_token, HEADS
+        i_first = start * HEADS + i_head
+        b_g, b_beta, b_g_slope, b_beta_slope = load_gates(
+            p_g + i_first, p_beta + i_first, p_a_log, p_dt_bias, i_head, i_chunk, m_token, HEADS
         )
+        b_high, b_low, b_read, b_write, whole = sum_decays(b_g)
         b_asked = tl.zeros((BT, BK), dtype=tl.float32)
         b_missed = tl.zeros((BT, BK), dtype=tl.float32)
         b_wrote = tl.zeros((BT, BK), dtype=tl.float32)
@@ -256,11 +265,19 @@ def _gated_delta_rule_tokens_kernel(
         b_grad_kq += b_uo * b_pairs
         b_grad_kk -= tl.where(above, b_uy * b_pairs, 0.0) * b_beta[None, :]
 
+        b_grad_beta *= b_beta_slope
         tl.store(p_grad_beta + i_own, b_grad_beta.to(p_grad_beta.dtype.element_ty), mask=m_token)
         # g_t is part of every total from t on; a write decays by every later g.
         b_grad_g = tl.sum(tl.where(below, 0.0, b_grad_total[None, :]), axis=1)
         b_grad_g += tl.sum(tl.where(below, b_late[None, :], 0.0), axis=1)
         b_grad_g += tl.sum(b_carried, axis=0) * whole
+        if p_grad_heads is not None:
+            i_sum = i_slot * 2 * HEADS + i_head
+            # The log decay is its own derivative by the logarithm of the rate.
+            tl.store(p_grad_heads + i_sum, tl.sum(tl.where(m_token, b_grad_g * b_g, 0.0), axis=0))
+            b_sum = tl.where(m_token, b_grad_g * b_g_slope, 0.0)
+            tl.store(p_grad_heads + i_sum + HEADS, tl.sum(b_sum, axis=0))
+        b_grad_g *= b_g_slope
         tl.store(p_grad_g + i_own, b_grad_g.to(p_grad_g.dtype.element_ty), mask=m_token)
 
     b_grad_q += tl.dot(b_grad_qk.to(dtype), b_k_low, input_precision=PRECISION)

@@ -24,6 +24,8 @@ class Pack:
         v: [T, HV, V].
         g: [T, HV], contiguous.
         beta: [T, HV], contiguous.
+        a_log: [HV], contiguous; ``None``, like ``dt_bias``, where ``g`` and ``beta`` are made.
+        dt_bias: [HV], contiguous.
         normalize: Whether queries and keys are divided by their norm.
     """
 
@@ -32,12 +34,14 @@ class Pack:
     v: Float[Tensor, "T HV V"]
     g: Float[Tensor, "T HV"]
     beta: Float[Tensor, "T HV"]
-    normalize: bool
+    a_log: Float[Tensor, " HV"] | None = None
+    dt_bias: Float[Tensor, " HV"] | None = None
+    normalize: bool = True
 
     @property
-    def tensors(self) -> tuple[Tensor, ...]:
+    def tensors(self) -> tuple[Tensor | None, ...]:
         """The inputs, in the order of the kernels' arguments."""
-        return (self.q, self.k, self.v, self.g, self.beta)
+        return (self.q, self.k, self.v, self.g, self.beta, self.a_log, self.dt_bias)
 
     @property
     def heads(self) -> tuple[int, int]:

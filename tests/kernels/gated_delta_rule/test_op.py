@@ -70,10 +70,11 @@ def test_what_the_triton_kernels_cannot_take_is_refused_before_a_launch() -> Non
     ):
         with pytest.raises(BackendError, match=reason):
             gated_delta_rule(**good() | given, impl="triton")
-    taken = {
-        name: tensor for name, tensor in good().items() if name in ("q", "k", "v", "g", "beta")
-    }
-    assert unfit(taken.pop("q"), taken.pop("k"), taken.pop("v"), **taken) is None
+    taken = good()
+    gates = (taken["g"], taken["beta"], None, None)
+    assert unfit(taken["q"], taken["k"], taken["v"], gates=gates) is None
+    gates = (taken["g"], taken["beta"], torch.zeros(4).double(), torch.zeros(4))
+    assert unfit(taken["q"], taken["k"], taken["v"], gates=gates) is not None
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,8 @@ def test_what_the_triton_kernels_cannot_take_is_refused_before_a_launch() -> Non
         ("beta", torch.ones(5, 2), "argument_shape"),
         ("initial_state", torch.ones(1, 4, 4, 3), "argument_shape"),
         ("initial_state", torch.ones(2, 4, 4, 3, dtype=torch.int64), "argument_dtype"),
+        ("A_log", torch.ones(4), "argument_missing"),
+        ("dt_bias", torch.ones(4), "argument_missing"),
         ("cu_seqlens", torch.tensor([0, 2, 4]), "boundaries"),
         ("cu_seqlens", torch.tensor([0, 4, 2, 5]), "boundaries"),
         ("cu_seqlens", torch.tensor([0.0, 5.0]), "argument_dtype"),
@@ -95,6 +98,25 @@ def test_what_the_triton_kernels_cannot_take_is_refused_before_a_launch() -> Non
 )
 def test_the_error_names_the_argument(name: str, value: torch.Tensor, code: str) -> None:
     given = good() | {name: value, "chunk_size": 64}
+    # What is missing is named, not what is there.
+    name = {"A_log": "dt_bias", "dt_bias": "A_log"}.get(name, name)
+    with pytest.raises(InputError, match=name) as caught:
+        check_arguments(given.pop("q"), given.pop("k"), given.pop("v"), **given)
+    assert (caught.value.code, caught.value.item) == (code, name)
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (torch.ones(3), "argument_shape"),
+        (torch.ones(4, dtype=torch.int32), "argument_dtype"),
+        (torch.ones(4, device="meta"), "argument_device"),
+    ],
+)
+@pytest.mark.parametrize("name", ["A_log", "dt_bias"])
+def test_bad_gates_are_refused(name: str, value: torch.Tensor, code: str) -> None:
+    given = good() | {"A_log": torch.ones(4), "dt_bias": torch.ones(4), "chunk_size": 64}
+    given[name] = value
     with pytest.raises(InputError, match=name) as caught:
         check_arguments(given.pop("q"), given.pop("k"), given.pop("v"), **given)
     assert (caught.value.code, caught.value.item) == (code, name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from librehps.kernels.gated_delta_rule.reference import gated_delta_rule_reference
@@ -43,6 +45,18 @@ def test_the_state_decays_before_it_is_read() -> None:
 
 def test_beta_zero_writes_nothing() -> None:
     assert run([1.0, 1.0], [3.0, 5.0], [0.0, 0.0], [0.0, 0.0]) == ([0.0, 0.0], 0.0)
+
+
+def test_gates_of_a_layer() -> None:
+    given = [torch.tensor(x, dtype=torch.float64) for x in ([[[1.0]]] * 2, [[[4.0]], [[10.0]]])]
+    # exp(A_log) softplus(a + dt_bias) = 2 log(1 + e^0); sigmoid(b) = 1/4.
+    a, b = (torch.full((2, 1), x, dtype=torch.float64) for x in (3.0, -math.log(3.0)))
+    gates = {"A_log": torch.tensor([math.log(2.0)]), "dt_bias": torch.tensor([-3.0])}
+    o, _ = gated_delta_rule_reference(
+        given[0], *given, a, b, cu_seqlens=ONE, normalize_qk=False, **gates
+    )
+    # A quarter of 4 decays to a quarter of it; a quarter of the difference to 10 is written.
+    torch.testing.assert_close(o.flatten(), torch.tensor([1.0, 0.25 + 9.75 / 4]).double())
 
 
 def test_queries_are_scaled_after_the_normalisation_and_heads_are_shared_in_order() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from librehps.kernels.gated_delta_rule.reference import gated_delta_rule_reference
 from librehps.kernels.gated_delta_rule.torch_chunked import gated_delta_rule_torch
+from librehps.testing.agreement import disagreement
 from librehps.testing.tolerances import TOLERANCES, relative_rms
 
 NAMES = ("o", "final_state", "q", "k", "v", "g", "beta", "initial_state")
@@ -125,6 +126,26 @@ def test_forward_and_every_gradient_equal_the_definition(case: Case, dtype: torc
     for name, actual in results(gated_delta_rule_torch, given, case).items():
         assert actual.dtype == dtype, name
         assert relative_rms(actual, expected(case)[name]) <= limit, name
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_gates_are_made_as_defined(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    given = {"q": random(40, 1, 6), "k": random(40, 1, 6), "v": random(40, 2, 5)}
+    given |= {"g": 5 * random(40, 2), "beta": 5 * random(40, 2)}
+    given |= {"A_log": random(2), "dt_bias": random(2) - 4}
+    given = {name: tensor.to(dtype) for name, tensor in given.items()}
+    bounds = torch.tensor([0, 7, 40])
+    errors = disagreement(
+        gated_delta_rule_torch, gated_delta_rule_reference, given, cu_seqlens=bounds
+    )
+    assert {"A_log", "dt_bias"} < set(errors)
+    limit = TOLERANCES[f"delta_rule_{str(dtype).removeprefix('torch.')}"].limit
+    assert max(errors.values()) <= limit, errors
 
 
 def test_bfloat16_is_rounded_inputs_computed_in_float32() -> None:

@@ -12,9 +12,10 @@ import triton.language as tl
 from librehps.kernels.gated_delta_rule.reference import NORM_EPS
 from librehps.kernels.gated_delta_rule.triton_chunk import (
     invert_unit_triangular,
-    load_decays,
+    load_gates,
     load_unit_rows,
     pair_decays,
+    sum_decays,
     unit_products,
 )
 from librehps.kernels.triton_rows import launch
@@ -33,12 +34,21 @@ def _invert_kernel(p_part, p_inverse, BT: tl.constexpr):
 @triton.jit
 def _decays_kernel(p_g, p_pairs, p_turned, p_read, p_write, tokens, BT: tl.constexpr):
     i_chunk = tl.arange(0, BT)
-    b_high, b_low, b_read, b_write, _ = load_decays(p_g, i_chunk, i_chunk < tokens, 1)
+    b_g = tl.load(p_g + i_chunk, mask=i_chunk < tokens, other=0.0)
+    b_high, b_low, b_read, b_write, _ = sum_decays(b_g)
     i_place = i_chunk[:, None] * BT + i_chunk[None, :]
     tl.store(p_pairs + i_place, pair_decays(b_high, b_low, BT, False))
     tl.store(p_turned + i_place, pair_decays(b_high, b_low, BT, True))
     tl.store(p_read + i_chunk, b_read)
     tl.store(p_write + i_chunk, b_write)
+
+
+@triton.jit
+def _gates_kernel(p_g, p_beta, p_a_log, p_dt_bias, p_found, tokens):
+    i_chunk = tl.arange(0, 16)
+    found = load_gates(p_g, p_beta, p_a_log, p_dt_bias, 1, i_chunk, i_chunk < tokens, 2)
+    for place in tl.static_range(4):
+        tl.store(p_found + place * 16 + i_chunk, found[place])
 
 
 @triton.jit
@@ -98,6 +108,30 @@ def test_a_decay_that_is_not_a_number_is_not_taken_for_the_floor(
     found = [torch.empty(size, device=triton_device) for size in ((16, 16), (16, 16), 16, 16)]
     launch(_decays_kernel, (1,), g, *found, 16, BT=16)
     assert found[2].isnan().all()
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["from_a_and_b", "as_given"])
+def test_gates_and_their_slopes(made: bool, triton_device: torch.device) -> None:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (8 * torch.randn(13, 2, generator=generator) for _ in range(2))
+    a_log, dt_bias = (torch.randn(2, generator=generator) for _ in range(2))
+    found = torch.full((4, 16), float("nan"), device=triton_device)
+    there = [x.to(triton_device) for x in (a, b)]
+    heads = [x.to(triton_device) if made else None for x in (a_log, dt_bias)]
+    # From the second head on: the first one's numbers lie between.
+    launch(_gates_kernel, (1,), there[0], there[1][:, 1:], *heads, found, 13)
+    own = [x.double().requires_grad_() for x in (a[:, 0], b[:, 1])]
+    wanted = list(own)
+    if made:
+        step = torch.logaddexp(own[0] + dt_bias[1].double(), torch.zeros(()).double())
+        wanted = [-a_log[1].double().exp() * step, own[1].sigmoid()]
+    slopes = torch.autograd.grad([x.sum() for x in wanted], own)
+    for actual, expected in zip(found, (*wanted, *slopes), strict=True):
+        torch.testing.assert_close(
+            actual[:13].double().cpu(), expected.detach(), rtol=1e-5, atol=1e-30
+        )
+    # Who does not exist keeps all, and writes nothing.
+    assert not found[:2, 13:].any()
 
 
 @pytest.mark.parametrize("precision", ["ieee", "tf32x3"])

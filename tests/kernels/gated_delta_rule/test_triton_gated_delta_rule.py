@@ -34,6 +34,7 @@ class Case:
     beta: float | None = None
     spread: float | None = None
     with_state: bool = True
+    with_gates: bool = False
     normalize: bool = True
 
     @property
@@ -67,8 +68,15 @@ class Case:
             "beta": beta if self.beta is None else torch.full_like(beta, self.beta),
         }
         given = {name: tensor.to(dtype) for name, tensor in given.items()}
-        # As in the model, where only the decay stays wide.
+        # Whoever makes the decay keeps it wide.
         given["g"] = given["g"].float()
+        if self.with_gates:
+            # As a layer has them: steps and rates of its projections, some of them extreme.
+            given["g"] = (3 * random(tokens, heads)).to(dtype)
+            given["beta"] = (3 * random(tokens, heads)).to(dtype)
+            given["g"][::7], given["beta"][::5], given["beta"][1::5] = -30.0, 40.0, -40.0
+            given["A_log"] = torch.rand(heads, generator=generator) * 3
+            given["dt_bias"] = random(heads) - 4
         if self.with_state:
             given["initial_state"] = random(len(self.lengths), heads, self.width, self.depth)
         return given
@@ -80,8 +88,10 @@ SMALL = (
     Case("parallel", per_key=1, lengths=(33,), spread=0.01, beta=1.0, decay=0.01),
     Case("rate 0", per_key=1, lengths=(17,), beta=0.0, decay=0.0, with_state=False),
     Case("not normalised", per_key=1, lengths=(18,), width=16, depth=70, normalize=False),
+    Case("gates", lengths=(1, 37), with_gates=True),
 )
 LARGE = (
+    Case("gates as published", lengths=(129, 70), width=128, depth=128, with_gates=True),
     Case("many lengths", lengths=(1, 2, 63, 64, 65, 127), key_heads=2),
     Case("long", lengths=(500, 1337), per_key=1),
     Case("three for one", lengths=(65, 40), per_key=3),
@@ -116,7 +126,8 @@ def demand_agreement(
     }
     given = there(tensors or case.tensors(dtype), device)
     errors = disagreement(gated_delta_rule_triton, gated_delta_rule_reference, given, **options)
-    assert set(errors) == NAMES - (set() if case.with_state else {"initial_state"})
+    made = {"A_log", "dt_bias"} if case.with_gates else set()
+    assert set(errors) == (NAMES - (set() if case.with_state else {"initial_state"})) | made
     limit = TOLERANCES[f"delta_rule_triton_{str(dtype).removeprefix('torch.')}"].limit
     assert max(errors.values()) <= limit, errors
 
@@ -148,7 +159,7 @@ HALVES = [torch.float16] + [torch.bfloat16] * torch.cuda.is_available()
 def test_half_precision_rounds_factors_only(
     dtype: torch.dtype, triton_device: torch.device
 ) -> None:
-    demand_agreement(Case(lengths=(18,), per_key=1), dtype, triton_device)
+    demand_agreement(Case(lengths=(18,), per_key=1, with_gates=True), dtype, triton_device)
 
 
 @pytest.mark.slow
@@ -207,7 +218,8 @@ def test_a_memory_that_is_cleared_gives_no_nan_and_no_gradient(
 def test_two_runs_are_equal_to_the_last_bit(triton_device: torch.device) -> None:
     # On a GPU enough programs to be unequal if any order were left to chance.
     sequences, heads = (40, 8) if triton_device.type == "cuda" else (2, 1)
-    case = Case(lengths=(17,) * sequences, key_heads=heads, depth=128 if sequences > 2 else 16)
+    depth = 128 if sequences > 2 else 16
+    case = Case(lengths=(17,) * sequences, key_heads=heads, depth=depth, with_gates=True)
     given = there(case.tensors(), triton_device)
     bounds = case.options["cu_seqlens"].to(triton_device)
     first, second = (
