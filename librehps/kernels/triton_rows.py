@@ -123,7 +123,7 @@ def sigmoid_and_slope(x):
     """Return ``1 / (1 + exp(-x))`` and its derivative; no overflow, and small ones keep digits."""
     small = tl.exp(-tl.abs(x))
     near = 1.0 + small
-    return tl.where(x >= 0, 1.0, small) / near, small / (near * near)
+    return tl.exp(tl.minimum(x, 0.0)) / near, small / (near * near)
 
 
 @triton.jit
@@ -139,10 +139,9 @@ def silu_and_slope(x):
 @no_type_check
 def softplus_and_slope(x):
     """Return ``log(1 + exp(x))`` and its derivative; small ones keep their digits."""
-    sigmoid, _ = sigmoid_and_slope(x)
     small = tl.exp(-tl.abs(x))
-    # 1 + small rounds; the quotient of what was meant and what is left mends its logarithm.
     near = 1.0 + small
+    # 1 + small rounds; the quotient of what was meant and what is left mends its logarithm.
     left = tl.where(near == 1.0, 1.0, near - 1.0)
     logarithm = tl.where(near == 1.0, small, tl.log(near) * (small / left))
-    return tl.where(x >= 0, x, 0.0) + logarithm, sigmoid
+    return tl.maximum(x, 0.0) + logarithm, tl.exp(tl.minimum(x, 0.0)) / near

@@ -18,6 +18,7 @@ from torch import Tensor
 from librehps.kernels.gated_delta_rule.triton_chunk import (
     invert_unit_triangular,
     load_gates,
+    load_head,
     load_unit_rows,
     pair_decays,
     sum_decays,
@@ -133,6 +134,7 @@ def _gated_delta_rule_bwd_kernel(
     b_grad = tl.zeros((BV, BK), dtype=tl.float32)
     if p_grad_final is not None:
         b_grad += tl.load(p_grad_final + i_sequence * states + i_state, mask=m_state, other=0.0)
+    rate, bias = load_head(p_a_log, p_dt_bias, i_head)
     for passed in range(0, chunks):
         m_token = (chunks - 1 - passed) * BT + i_chunk < tokens
         m_tile = m_value[:, None] & m_token[None, :]
@@ -140,9 +142,7 @@ def _gated_delta_rule_bwd_kernel(
             p_k, i_chunk, m_token, i_width, m_width, STRIDE_K, 1.0, NORMALIZE
         )
         b_k = b_k.to(p_k.dtype.element_ty)
-        b_g, b_beta, _, _ = load_gates(
-            p_g, p_beta, p_a_log, p_dt_bias, i_head, i_chunk, m_token, HEADS
-        )
+        b_g, b_beta, _, _ = load_gates(p_g, p_beta, p_a_log, rate, bias, i_chunk, m_token, HEADS)
         b_high, b_low, b_read, b_write, whole = sum_decays(b_g)
         # Rows are who reads, columns are what was written.
         b_pairs = pair_decays(b_high, b_low, BT, False)

@@ -17,6 +17,7 @@ from librehps.kernels.triton_rows import sigmoid_and_slope, softplus_and_slope
 __all__ = [
     "invert_unit_triangular",
     "load_gates",
+    "load_head",
     "load_unit_rows",
     "pair_decays",
     "sum_decays",
@@ -113,15 +114,30 @@ def unit_products(
 
 @triton.jit
 @no_type_check
-def load_gates(p_g, p_beta, p_a_log, p_dt_bias, i_head, i_token, m_token, HEADS: tl.constexpr):
+def load_head(p_a_log, p_dt_bias, i_head):
+    """Load how fast a head forgets per unit of step, at most 0, and what is added to its steps.
+
+    Once, before a loop: it stores, so that nothing in it could be loaded once by itself.
+    """
+    rate = 0.0
+    bias = 0.0
+    if p_a_log is not None:
+        rate = -tl.exp(tl.load(p_a_log + i_head).to(tl.float32))
+        bias = tl.load(p_dt_bias + i_head).to(tl.float32)
+    return rate, bias
+
+
+@triton.jit
+@no_type_check
+def load_gates(p_g, p_beta, p_a_log, rate, bias, i_token, m_token, HEADS: tl.constexpr):
     """Load how much of a head's memory each token keeps, and at what rate it writes.
 
     Args:
         p_g: Log decays of a head, or what they are made from; one for a token, HEADS apart.
         p_beta: Rates, or their logits, in the same places.
-        p_a_log: Logarithms of the heads' rates of decay, or None where nothing is to be made.
-        p_dt_bias: What is added to the numbers in ``p_g`` then, by head.
-        i_head: Which head.
+        p_a_log: None where nothing is to be made.
+        rate: From `load_head`.
+        bias: From `load_head`.
         i_token: [BT], which tokens.
         m_token: [BT], which of them exist.
         HEADS: HV.
@@ -135,8 +151,7 @@ def load_gates(p_g, p_beta, p_a_log, p_dt_bias, i_head, i_token, m_token, HEADS:
     b_g_slope = tl.full(i_token.shape, 1.0, tl.float32)
     b_beta_slope = tl.full(i_token.shape, 1.0, tl.float32)
     if p_a_log is not None:
-        rate = -tl.exp(tl.load(p_a_log + i_head).to(tl.float32))
-        b_step, b_slope = softplus_and_slope(b_g + tl.load(p_dt_bias + i_head).to(tl.float32))
+        b_step, b_slope = softplus_and_slope(b_g + bias)
         b_g, b_g_slope = tl.where(m_token, rate * b_step, 0.0), rate * b_slope
         b_sigmoid, b_beta_slope = sigmoid_and_slope(b_beta)
         b_beta = tl.where(m_token, b_sigmoid, 0.0)

@@ -17,6 +17,7 @@ from torch import Tensor
 from librehps.kernels.gated_delta_rule.triton_chunk import (
     invert_unit_triangular,
     load_gates,
+    load_head,
     load_unit_rows,
     pair_decays,
     sum_decays,
@@ -139,6 +140,7 @@ def _gated_delta_rule_fwd_kernel(
     if p_initial is not None:
         b_initial = tl.load(p_initial + i_span * states + i_state, mask=m_state, other=0.0)
         b_state += b_initial.to(tl.float32)
+    rate, bias = load_head(p_a_log, p_dt_bias, i_head)
     for first in range(0, tokens, BT):
         if p_states is not None:
             kept = first % (EVERY * BT) == 0
@@ -152,9 +154,7 @@ def _gated_delta_rule_fwd_kernel(
             p_k, i_chunk, m_token, i_width, m_width, STRIDE_K, 1.0, NORMALIZE
         )
         b_k = b_k.to(p_k.dtype.element_ty)
-        b_g, b_beta, _, _ = load_gates(
-            p_g, p_beta, p_a_log, p_dt_bias, i_head, i_chunk, m_token, HEADS
-        )
+        b_g, b_beta, _, _ = load_gates(p_g, p_beta, p_a_log, rate, bias, i_chunk, m_token, HEADS)
         b_beta = b_beta[None, :]
         b_high, b_rest, b_read, b_write, whole = sum_decays(b_g)
         # Rows are what was written, columns are who reads it.

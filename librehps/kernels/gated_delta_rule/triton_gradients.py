@@ -16,6 +16,7 @@ from torch import Tensor
 
 from librehps.kernels.gated_delta_rule.triton_chunk import (
     load_gates,
+    load_head,
     load_unit_rows,
     pair_decays,
     sum_decays,
@@ -191,8 +192,9 @@ def _gated_delta_rule_tokens_kernel(
         i_head = i_key * PER_KEY + member
         i_own = (start + i_chunk) * HEADS + i_head
         i_first = start * HEADS + i_head
+        rate, bias = load_head(p_a_log, p_dt_bias, i_head)
         b_g, b_beta, b_g_slope, b_beta_slope = load_gates(
-            p_g + i_first, p_beta + i_first, p_a_log, p_dt_bias, i_head, i_chunk, m_token, HEADS
+            p_g + i_first, p_beta + i_first, p_a_log, rate, bias, i_chunk, m_token, HEADS
         )
         b_high, b_low, b_read, b_write, whole = sum_decays(b_g)
         b_asked = tl.zeros((BT, BK), dtype=tl.float32)

@@ -20,21 +20,25 @@ class Tile:
         values: Columns of the memory of a head.
         num_warps: Groups of 32 threads.
         num_stages: Chunks that are under way from memory at a time.
+        registers: Most that a thread may have. Where it is told, the assembler no longer spills a
+            few bytes for one more block on a multiprocessor; ``None`` leaves that to it.
     """
 
     tokens: int
     values: int
     num_warps: int
     num_stages: int = 1
+    registers: int | None = 255
 
     @property
-    def options(self) -> dict[str, int]:
+    def options(self) -> dict[str, int | None]:
         """What a launch is told of it."""
         return {
             "BT": self.tokens,
             "BV": self.values,
             "num_warps": self.num_warps,
             "num_stages": self.num_stages,
+            "maxnreg": self.registers,
         }
 
 
@@ -64,11 +68,12 @@ _HALF = Tiles(
     backward=Tile(16, 64, 4),
     tokens=Tile(16, 32, 8),
 )
-# Exact products have no tensor cores, and read more of their factors into registers.
+# Exact products have no tensor cores, and read more of their factors into registers; the walk back
+# takes 110 when nobody tells how many there are, and spills out of 255.
 _SINGLE = Tiles(
     forward=Tile(16, 16, 8),
     replay=Tile(16, 16, 8),
-    backward=Tile(16, 32, 8),
+    backward=Tile(16, 32, 8, registers=None),
     tokens=Tile(16, 16, 8),
 )
 

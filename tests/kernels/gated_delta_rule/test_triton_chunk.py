@@ -13,6 +13,7 @@ from librehps.kernels.gated_delta_rule.reference import NORM_EPS
 from librehps.kernels.gated_delta_rule.triton_chunk import (
     invert_unit_triangular,
     load_gates,
+    load_head,
     load_unit_rows,
     pair_decays,
     sum_decays,
@@ -46,7 +47,9 @@ def _decays_kernel(p_g, p_pairs, p_turned, p_read, p_write, tokens, BT: tl.const
 @triton.jit
 def _gates_kernel(p_g, p_beta, p_a_log, p_dt_bias, p_found, tokens):
     i_chunk = tl.arange(0, 16)
-    found = load_gates(p_g, p_beta, p_a_log, p_dt_bias, 1, i_chunk, i_chunk < tokens, 2)
+    # From the second head on: the first one's numbers lie between.
+    rate, bias = load_head(p_a_log, p_dt_bias, 1)
+    found = load_gates(p_g + 1, p_beta + 1, p_a_log, rate, bias, i_chunk, i_chunk < tokens, 2)
     for place in tl.static_range(4):
         tl.store(p_found + place * 16 + i_chunk, found[place])
 
@@ -118,9 +121,8 @@ def test_gates_and_their_slopes(made: bool, triton_device: torch.device) -> None
     found = torch.full((4, 16), float("nan"), device=triton_device)
     there = [x.to(triton_device) for x in (a, b)]
     heads = [x.to(triton_device) if made else None for x in (a_log, dt_bias)]
-    # From the second head on: the first one's numbers lie between.
-    launch(_gates_kernel, (1,), there[0], there[1][:, 1:], *heads, found, 13)
-    own = [x.double().requires_grad_() for x in (a[:, 0], b[:, 1])]
+    launch(_gates_kernel, (1,), *there, *heads, found, 13)
+    own = [x[:, 1].double().requires_grad_() for x in (a, b)]
     wanted = list(own)
     if made:
         step = torch.logaddexp(own[0] + dt_bias[1].double(), torch.zeros(()).double())

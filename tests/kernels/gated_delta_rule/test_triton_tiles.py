@@ -23,4 +23,6 @@ def test_tiles_do_not_depend_on_how_much_there_is() -> None:
 
 
 def test_a_launch_is_told_all_of_a_tile() -> None:
-    assert Tile(16, 64, 4).options == {"BT": 16, "BV": 64, "num_warps": 4, "num_stages": 1}
+    own = {"BT": 16, "BV": 64, "num_warps": 4, "num_stages": 1}
+    assert Tile(16, 64, 4).options == {**own, "maxnreg": 255}
+    assert Tile(16, 64, 4, registers=None).options == {**own, "maxnreg": None}
