@@ -76,4 +76,9 @@ lesson 15 14/last "$PROCESSES" 3800 --judge --pictures "$((64 / PROCESSES))" --s
 slower=(optimizer.learning_rate=0.0002 optimizer.matrix_learning_rate=0.0003)
 still="optimizer.scales={patches: 0, vision: 0, heads: 5}"
 stage 16 15 more 800 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=21
-echo "trained: $WORK/16/last"
+# The lesson had not been learned to its end: the same again, twice, with other pictures.
+lesson 17 16/last "$PROCESSES" 6400 --judge --pictures "$((64 / PROCESSES))" --seed 291
+stage 18 17 more 800 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=31
+lesson 19 18/last "$PROCESSES" 2800 --judge --rate 0.0008 --pictures "$((64 / PROCESSES))" --seed 411
+stage 20 19 more 600 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=41
+echo "trained: $WORK/20/last"
