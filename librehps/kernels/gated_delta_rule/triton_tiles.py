@@ -20,8 +20,8 @@ class Tile:
         values: Columns of the memory of a head.
         num_warps: Groups of 32 threads.
         num_stages: Chunks that are under way from memory at a time.
-        registers: Most that a thread may have. Where it is told, the assembler no longer spills a
-            few bytes for one more block on a multiprocessor; ``None`` leaves that to it.
+        registers: Most that a thread may have; ``None`` leaves it to the assembler, which then
+            spills a few bytes in some kernels that have registers to spare (README.md).
     """
 
     tokens: int
