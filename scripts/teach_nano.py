@@ -21,7 +21,7 @@ import argparse
 import copy
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ REMINDER = 0.3
 # votes, where a fault of full strength costs five.
 UNIT = 0.4
 JUDGE_WEIGHTS = {"overall": 1.0, "alignment": 1.0, "coherence": 0.5, "style": 0.3}
-# In every second pair: what votes ask for least and is learned last.
+# In every second pair: what votes ask for least and is learned last. --practice changes it.
 PRACTICE = {
     "shape": 2.5,
     "texture": 2.5,
@@ -105,7 +105,7 @@ class Lessons(IterableDataset[Lesson]):
         pictures: In a lesson.
         processor: Of the model that learns.
         share: Which of how many processes this is: each draws pairs of its own.
-        practice: Whether every second pair has the faults of `PRACTICE`.
+        practice: How often each kind of fault comes in every second pair; none for as it comes.
     """
 
     def __init__(
@@ -117,11 +117,10 @@ class Lessons(IterableDataset[Lesson]):
         processor: Processor,
         *,
         share: tuple[int, int] = (0, 1),
-        practice: bool = True,
+        practice: Mapping[str, float] | None = None,
     ) -> None:
-        world = World(seed=seed, side=side)
-        practised = World(seed=seed + 1, side=side, fault_shares=PRACTICE)
-        self.worlds = (world, practised if practice else world)
+        practised = World(seed=seed + 1, side=side, fault_shares=practice)
+        self.worlds = (World(seed=seed, side=side), practised)
         self.split: Split = split
         self.pictures, self.processor, self.share = pictures, processor, share
 
@@ -293,6 +292,10 @@ class Teacher:
         return tower(of.batch.patches, of.batch.grid_thw)
 
 
+def _shares(text: str) -> dict[str, float]:
+    return {kind: float(share) for kind, share in (part.split("=") for part in text.split(","))}
+
+
 def _gradient(parameter: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
@@ -316,6 +319,13 @@ def main() -> None:
         default=0.0,
         help="weight on what the tower gave before: where the text model has learned to read it",
     )
+    parser.add_argument(
+        "--practice",
+        type=_shares,
+        default={},
+        metavar="KIND=SHARE,...",
+        help="faults to practise more, or less, than the rest: colour=3,shuffled=2",
+    )
     parser.add_argument("--test-every", type=int, default=500)
     options = parser.parse_args()
 
@@ -331,9 +341,19 @@ def main() -> None:
     teacher = Teacher(model, judge=options.judge, rate=options.rate, keep=options.keep)
     schedule = ScheduleRecipe(warmup_steps=100, decay="linear", decay_share=0.6, final_share=0.02)
     # One process draws while this one learns.
-    drawn = Lessons(options.seed, options.side, "train", options.pictures, processor, share=share)
+    practice = PRACTICE | options.practice
+    drawn = Lessons(
+        options.seed,
+        options.side,
+        "train",
+        options.pictures,
+        processor,
+        share=share,
+        practice=practice,
+    )
     lessons = iter(DataLoader(drawn, batch_size=None, num_workers=1, prefetch_factor=4))
-    test = next(iter(Lessons(options.seed, options.side, "validation", 600, processor)))
+    unseen = Lessons(options.seed, options.side, "validation", 600, processor, practice=practice)
+    test = next(iter(unseen))
     with ExitStack() as stack:
         shown = share[0] == 0 and sys.stderr.isatty()
         advance = stack.enter_context(progress_bar("teaching", options.steps, shown=shown))

@@ -85,8 +85,7 @@ def main() -> None:
     model = LibreHPS.from_pretrained(options.checkpoint, dtype="float32")
     found = measure(model, options)
     found["checkpoint"] = Path(options.checkpoint).name
-    weights = find_checkpoint(options.checkpoint) / "model.safetensors"
-    found["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    found["weights_sha256"] = weights_sha256(options.checkpoint)
     found["date"] = date.today().isoformat()
     found["seconds"] = round(time.perf_counter() - began, 1)
     found["machine"] = {
@@ -97,6 +96,12 @@ def main() -> None:
     print(table(found))
     if options.out is not None:
         options.out.write_text(json.dumps(found, indent=2) + "\n")
+
+
+def weights_sha256(checkpoint: str) -> str:
+    """Return the hash that says which weights were measured."""
+    weights = find_checkpoint(checkpoint) / "model.safetensors"
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def measure(model: LibreHPS, options: argparse.Namespace) -> dict[str, Any]:

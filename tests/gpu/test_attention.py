@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from librehps.errors import BackendError
 from librehps.kernels.attention import attention
 from librehps.kernels.attention.reference import attention_reference
 from librehps.kernels.backend import choose_attention
-from librehps.testing.agreement import disagreement
+from librehps.testing.agreement import disagreement, results_and_gradients
 from librehps.testing.tolerances import TOLERANCES
 
 pytestmark = pytest.mark.gpu
@@ -35,6 +35,14 @@ def implementation(name: str, dtype: torch.dtype) -> Callable[..., Tensor]:
         return attention(**given, impl=name)
 
     return run
+
+
+@pytest.fixture
+def deterministic() -> Iterator[None]:
+    """Ask torch, and with it the packages, for what is repeatable: gradients are not by default."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
 
 
 def tensors(heads: int, groups: int, width: int, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -81,3 +89,14 @@ def test_two_calls_are_equal_bit_for_bit(name: str) -> None:
     given, how = tensors(16, 4, 256, torch.bfloat16), options(256, causal=True)
     first = run(**given, **how)
     assert all(torch.equal(run(**given, **how), first) for _ in range(3))
+
+
+@pytest.mark.usefixtures("deterministic")
+@pytest.mark.parametrize("name", ["sdpa", "fa2", "fa4"])
+def test_gradients_of_two_calls_are_equal_bit_for_bit(name: str) -> None:
+    run = implementation(name, torch.bfloat16)
+    given, how = tensors(16, 4, 256, torch.bfloat16), options(256, causal=True)
+    first = results_and_gradients(run, given, **how)
+    for _ in range(3):
+        again = results_and_gradients(run, given, **how)
+        assert all(torch.equal(again[name], first[name]) for name in first)
