@@ -150,6 +150,7 @@ def evaluate(
     from librehps.cli.loading import identify_scorer, load_scorer
     from librehps.evaluate.run import ModelCard
     from librehps.evaluate.run import evaluate as run
+    from librehps.evaluate.tie_rules import Unsettled
 
     words = ColumnWords(
         record=record, names=column or (), axes=axis_column or (), labels=label or ()
@@ -172,7 +173,14 @@ def evaluate(
             page=html,
             progress=sys.stderr.isatty(),
         )
+    for document in found.report["suites"]:
+        for reason, count in document["dropped"].items():
+            note(f"{document['suite']}: {count} of {document['num_rows']} rows left out: {reason}")
     for measured in found.suites:
+        for axis, of_axis in measured.axes.items():
+            if isinstance(of_axis.tie_rule, Unsettled):
+                why = of_axis.tie_rule.why
+                note(f"{measured.name}, {axis}: no accuracy: {why} [{why.code}]")
         for axis, refused in measured.refused.items():
             for name, error in refused.items():
                 note(f"{measured.name}, {axis}: not {name}: {error} [{error.code}]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
+from unicodedata import category
 
 from librehps.errors import InputError
 
@@ -66,23 +67,32 @@ def optional_number(fields: Mapping[str, Any], name: str) -> float | None:
     return None if value is None else number(name, value)
 
 
+# Control characters, NUL among them, and surrogates.
+_NOT_IN_PATHS = ("Cc", "Cs")
+
+
 def image_path(fields: Mapping[str, Any], name: str, base: Path) -> Path:
     """Return the path of an image that a row names, inside ``base``.
 
     Nothing is looked up: links below ``base`` are whoever's who put them there, and are followed.
 
     Raises:
-        InputError: It is no text (code ``data_row``); or it is absolute, goes up, or has letters
-            that do not belong in a path (``data_path``).
+        InputError: It is no text (code ``data_row``); or it is an absolute path elsewhere, goes up,
+            has a backslash, or control characters or surrogates (``data_path``).
     """
     written = text(fields, name)
     path = PurePosixPath(written)
-    plain = not set(written) & set("\\\0") and written.isprintable() and path.parts != ()
-    if path.is_absolute() or ".." in path.parts or not plain:
-        raise InputError(
-            f"{name} is {written!r:.100}, which is no path inside the folder of images",
-            code="data_path",
-        )
+    fault = None
+    if any(category(letter) in _NOT_IN_PATHS for letter in written):
+        fault = "has letters that do not belong in a path"
+    elif "\\" in written:
+        fault = "has a backslash: folders are told apart by /"
+    elif not path.parts or ".." in path.parts:
+        fault = "is no path inside the folder of images"
+    elif path.is_absolute() and not path.is_relative_to(base.absolute()):
+        fault = f"is not inside the folder of images, {base.absolute()}"
+    if fault is not None:
+        raise InputError(f"{name} is {written!r:.100}, which {fault}", code="data_path")
     return base / path
 
 

@@ -79,7 +79,8 @@ def read_category_prompts(path: Path) -> dict[str, CategoryPrompts]:
         return {name: _of_value(path, value, name) for name, value in categories.items()}
     found: dict[str, CategoryPrompts] = {}
     for file in sorted(path.iterdir()):
-        if file.suffix not in _SUFFIXES or not file.is_file():
+        # Names that begin with a dot are of systems that leave files beside the user's.
+        if file.suffix.lower() not in _SUFFIXES or file.name[0] == "." or not file.is_file():
             continue
         if file.stem in found:
             raise _fault(file, f"is the second file with prompts of {file.stem!r}")
@@ -94,9 +95,9 @@ def read_category_prompts(path: Path) -> dict[str, CategoryPrompts]:
 
 
 def _of_file(file: Path) -> CategoryPrompts:
-    if file.suffix == ".json":
+    if file.suffix.lower() == ".json":
         return _of_value(file, _parse(file), file.stem)
-    if file.suffix == ".txt":
+    if file.suffix.lower() == ".txt":
         lines: list[str] = []
         with open_file(file) as opened:
             for number, raw in text_lines(opened, _MAX_LINE):

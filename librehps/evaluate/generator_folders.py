@@ -61,12 +61,12 @@ def read_folders(root: Path, *, prompts: Path | None = None) -> GeneratedSet:
     for generator in _listed(root):
         if own == generator.resolve():
             continue
-        if not generator.is_dir():
+        if not generator.is_dir() or _is_hidden(generator):
             found.passed_over.append(generator)
             continue
         categories = 0
         for place in _listed(generator):
-            if place.is_dir():
+            if place.is_dir() and not _is_hidden(place):
                 categories += 1
                 _read_category(found, generator.name, place, known)
             elif _is_picture(place):
@@ -107,8 +107,8 @@ def _read_category(
     others = [file for file in files if not _is_picture(file)]
     faults: dict[str, BadItem] = {}
     if known is None:
-        wanted = _beside([file for file in others if file.suffix == ".txt"], faults)
-        others = [file for file in others if file.suffix != ".txt"]
+        wanted = _beside([file for file in others if _is_prompt(file)], faults)
+        others = [file for file in others if not _is_prompt(file)]
     elif folder.name in known:
         wanted = known[folder.name]
     else:
@@ -171,8 +171,16 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _is_picture(path: Path) -> bool:
-    # Dots in front: copies that some systems put beside every file.
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in PICTURE_SUFFIXES and not _is_hidden(path)
+
+
+def _is_prompt(path: Path) -> bool:
+    return path.suffix.lower() == ".txt" and not _is_hidden(path)
+
+
+def _is_hidden(path: Path) -> bool:
+    """Return whether a file or folder is one of those that systems leave beside the user's."""
+    return path.name.startswith(".")
 
 
 def _notes(passed_over: Sequence[Path], empty: Sequence[str]) -> list[str]:

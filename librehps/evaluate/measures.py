@@ -29,7 +29,7 @@ from librehps.evaluate.rank_correlation import (
     spearman_rho,
 )
 from librehps.evaluate.scored import ScoredPair, score_pairs
-from librehps.evaluate.tie_rules import TieRule
+from librehps.evaluate.tie_rules import TieRule, Unsettled
 
 __all__ = [
     "UNCALIBRATED",
@@ -85,7 +85,8 @@ class AxisMeasure:
         num_equal_scores: Pairs with equal scores.
         tie_rule: The rule of the accuracy, with what it chose.
         num_counted: Pairs that it counts.
-        accuracy: Under that rule, with its interval over prompts; ``None`` where no pair counts.
+        accuracy: Under that rule, with its interval over prompts; ``None`` where no pair counts,
+            as with a rule that had nothing to choose its threshold on.
         kendall: Tau-b of the difference of scores and the share of votes, every pair in both
             orders, with its interval over prompts; ``None`` where either is constant.
         spearman: Rho of the same.
@@ -141,10 +142,15 @@ def measure_axis(
         calibrators: By the name that their forecasts get.
 
     Raises:
-        InputError: No pair (code ``metric_shape``), or see :meth:`TieRule.settled`.
+        InputError: No pair (code ``metric_shape``).
     """
     pairs = judge_pairs(held_out, axis)
-    rule = tie_rule.settled(judge_pairs(fitting, axis))
+    try:
+        rule = tie_rule.settled(judge_pairs(fitting, axis))
+    except InputError as error:
+        if error.code != "tie_rule_validation":
+            raise
+        rule = Unsettled(tie_rule, error)
     credit = rule.credit(pairs)
     counted = credit.num_counted > 0
     kendall, spearman = (

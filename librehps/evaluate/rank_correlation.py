@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from librehps.calibration import Interval, bootstrap
-from librehps.calibration.bootstrap import Rows
+from librehps.calibration.bootstrap import Rows, number_clusters
 from librehps.calibration.pairs import Column, Numbers, column
 from librehps.errors import BackendError, InputError
 
@@ -115,7 +115,7 @@ def correlation_interval(
     value = statistic(np.arange(len(first)))
     if math.isnan(value):
         return None
-    if len(np.unique(np.asarray(prompts))) < 2:
+    if number_clusters(prompts, len(first)).max() < 1:
         return Interval(value, math.nan, math.nan, len(first), 1)
     return bootstrap(statistic, len(first), clusters=prompts, resamples=_RESAMPLES)
 

@@ -135,8 +135,7 @@ def measure_suites(
         ConfigError: No such calibrator (code ``name_unknown``), or one without parameters
             (``calibration_kind``).
         InputError: A benchmark has no pair that is held out and no mark (code
-            ``evaluation_empty``), or a rule has no pair to choose a threshold on
-            (``tie_rule_validation``).
+            ``evaluation_empty``).
     """
     kind = fitted_type(calibrator)
     found: list[SuiteMeasure] = []

@@ -24,6 +24,7 @@ from typing import Any
 import librehps
 from librehps.calibration import fingerprint
 from librehps.calibration.table import fitted_type
+from librehps.data.records import Rating
 from librehps.data.sources import BadRow
 from librehps.errors import ConfigError, InputError
 from librehps.evaluate.bad_items import bad_item_row, list_rows
@@ -43,7 +44,7 @@ from librehps.evaluate.scored_suite import ScoredSuite, score_suite
 from librehps.evaluate.scoring import BadItem, PictureScorer
 from librehps.evaluate.suite import Suite, SuiteData, SuiteOptions, video_refused
 from librehps.evaluate.suites import SUITES
-from librehps.evaluate.tie_rules import make_tie_rule
+from librehps.evaluate.tie_rules import TieRule, make_tie_rule
 from librehps.kernels.backend import choose_attention, choose_kernels
 from librehps.progress import progress_bar
 from librehps.scorer import LibreHPS
@@ -199,7 +200,8 @@ def evaluate(
         ConfigError: No benchmark, or one twice (code ``evaluation_suites``); a name that means
             nothing; or videos (``suite_video``), before anything is scored.
         InputError: Data that cannot be read, more bad rows (code ``data_bad_rows``) or pictures
-            (``evaluation_bad_items``) than allowed, or nothing to measure (``evaluation_empty``).
+            (``evaluation_bad_items``) than allowed, nothing to measure (``evaluation_empty``), or
+            nothing that a tie rule could choose its threshold on (``tie_rule_validation``).
     """
     if not 0.0 <= max_bad_share <= 1.0:
         raise ConfigError(f"max_bad_share is {max_bad_share}; 0 to 1", code="evaluation_value")
@@ -219,6 +221,8 @@ def evaluate(
             list_rows(out / BAD_ROWS, bad_rows)
         raise
     list_rows(out / BAD_ROWS, bad_rows)
+    for one, rule in zip(data.values(), rules, strict=True):
+        _demand_fitting_part(one, rule)
     scored: dict[str, ScoredSuite] = {}
     bad: list[BadItem] = []
     try:
@@ -237,6 +241,9 @@ def evaluate(
     finally:
         list_rows(out / BAD_ITEMS, [bad_item_row(item) for item in bad])
     pairs = {name: one.pairs for name, one in scored.items()}
+    # What an earlier run reported is not said of these scores, wherever this one stops.
+    for stale in (REPORT, PAGE):
+        (out / stale).unlink(missing_ok=True)
     _write_scored(out, scored, pairs)
     measured = measure_suites(
         pairs,
@@ -262,6 +269,7 @@ def evaluate(
                 "sha256": data[suite.name].sha256,
                 "num_rows": data[suite.name].num_rows,
                 "num_bad_rows": data[suite.name].num_bad_rows,
+                "dropped": dict(data[suite.name].dropped),
                 "limit": limit,
                 "num_pairs": len(pairs[suite.name]),
                 "num_rankings": len(scored[suite.name].rankings),
@@ -272,9 +280,7 @@ def evaluate(
         "num_bad_items": len(bad),
         "aggregate": None if aggregate is None else aggregate.to_dict(),
     }
-    if template is None:
-        (out / PAGE).unlink(missing_ok=True)
-    else:
+    if template is not None:
         shown = [
             ReportedSuite(one, pairs[one.name], data[one.name].images, data[one.name].pictures)
             for one in measured
@@ -311,6 +317,19 @@ def _read(
             )
         found[name] = read
     return found
+
+
+def _demand_fitting_part(data: SuiteData, rule: TieRule) -> None:
+    """Refuse, before hours of scoring, a rule that has nothing to choose its threshold on."""
+    judged = [case for case in data.cases if not isinstance(case.record, Rating)]
+    if rule.needs_validation and judged and not any(case.for_fitting for case in judged):
+        raise InputError(
+            f"the tie rule {rule.name!r} chooses a threshold on records that are kept for fitting, "
+            "and none is: keep some (--fit-share 0.1), or take a rule that chooses nothing "
+            "(--tie-rule strict)",
+            code="tie_rule_validation",
+            item=data.name,
+        )
 
 
 def _write_scored(

@@ -16,6 +16,11 @@ from librehps.progress import ignore
 __all__ = ["BadItem", "Item", "PictureScorer", "score_items"]
 
 DEFAULT_CHUNK = 64
+#: What is wrong now and here, with the file or the machine, and not with the picture. Whoever kept
+#: it by the picture's bytes would never score them again.
+PASSING = frozenset(
+    {"image_changed", "image_memory", "image_missing", "image_not_a_file", "image_unreadable"}
+)
 # How many bad items an error quotes; all are listed by the caller.
 _QUOTED = 3
 
@@ -138,8 +143,7 @@ def score_items(
         if missing and not scorer.deterministic:
             missing = part
         found = _score(scorer, missing, where, digests, max_batch_tokens) if missing else {}
-        # What changed under our hands belongs to no key.
-        cache.add({key: out for key, out in found.items() if not _is_changed(out)})
+        cache.add({key: out for key, out in found.items() if _is_of_the_bytes(out)})
         for key in part:
             for item in keys[key]:
                 settle(item, cache[key] if key in cache else found[key])
@@ -187,5 +191,6 @@ def _changed() -> InputError:
     return InputError("the file changed while it was scored", code="image_changed")
 
 
-def _is_changed(outcome: Outcome) -> bool:
-    return isinstance(outcome, InputError) and outcome.code == "image_changed"
+def _is_of_the_bytes(outcome: Outcome) -> bool:
+    """Return whether the same bytes would fare the same another time, elsewhere."""
+    return not isinstance(outcome, InputError) or outcome.code not in PASSING

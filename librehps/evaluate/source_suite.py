@@ -102,7 +102,16 @@ class SourceSuite:
         if not cases:
             raise InputError("holds no record", code="data_file", item=str(data))
         report = reading.report
-        return SuiteData(name, cases, root, _sha256(files), report.rows, report.num_bad, pictures)
+        return SuiteData(
+            name=name,
+            cases=cases,
+            images=root,
+            sha256=_sha256(files),
+            num_rows=report.rows,
+            num_bad_rows=report.num_bad,
+            dropped=report.dropped,
+            pictures=pictures,
+        )
 
     def _files(self, data: Path) -> tuple[Path, ...]:
         folder = data.is_dir()

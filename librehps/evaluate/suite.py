@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -51,6 +51,7 @@ class SuiteData:
             ``<SHA-256>  <name>`` for each.
         num_rows: Rows in the file.
         num_bad_rows: Those that could not be read.
+        dropped: Sound rows that say nothing of a preference, by reason.
         pictures: Finds the images that the records name.
     """
 
@@ -60,6 +61,7 @@ class SuiteData:
     sha256: str
     num_rows: int
     num_bad_rows: int
+    dropped: Mapping[str, int] = field(default_factory=dict[str, int])
     pictures: Pictures = field(default_factory=FilePictures)
 
 

@@ -142,7 +142,8 @@ _SUITES = {
     ),
     "genai-bench": SourceSuite(
         source=GenAIBenchSource(),
-        description="image_generation of TIGER-Lab's GenAI-Bench; ties are left out, as there",
+        description="image_generation of TIGER-Lab's GenAI-Bench; a tie is an answer, as there",
+        tie_rule="three_class",
         prefix="genai-bench",
         video_columns=("left_video", "right_video"),
     ),

@@ -20,7 +20,7 @@ from librehps.errors import ConfigError, InputError
 from librehps.evaluate.judged import JudgedPairs
 from librehps.registry import Registry
 
-__all__ = ["TIE_RULES", "Credit", "TieRule", "make_tie_rule"]
+__all__ = ["TIE_RULES", "Credit", "TieRule", "Unsettled", "make_tie_rule"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +61,8 @@ class TieRule(ABC):
     name: ClassVar[str]
     #: One line that stands beside every number.
     definition: ClassVar[str]
+    #: Whether there is something to choose.
+    needs_validation: ClassVar[bool] = False
 
     def settled(self, validation: JudgedPairs) -> TieRule:
         """Return the rule with what it has to choose chosen on ``validation``.
@@ -81,6 +83,32 @@ class TieRule(ABC):
         Raises:
             ConfigError: What has to be chosen is not (code ``tie_rule_unsettled``).
         """
+
+
+class Unsettled(TieRule):
+    """A rule that had nothing to choose its threshold on: it counts no pair.
+
+    Args:
+        rule: Which.
+        why: The error that choosing gave.
+    """
+
+    def __init__(self, rule: TieRule, why: InputError) -> None:
+        self.rule, self.why = rule, why
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of the rule."""
+        return self.rule.name
+
+    @property
+    def definition(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """That of the rule, and why there is no accuracy under it."""
+        return f"{self.rule.definition}; no accuracy here: {self.why.message}"
+
+    def credit(self, pairs: JudgedPairs) -> Credit:
+        """Leave out every pair."""
+        return Credit(np.zeros(len(pairs)), np.zeros(len(pairs)))
 
 
 TIE_RULES: Registry[type[TieRule]] = Registry("tie rule")
@@ -161,6 +189,7 @@ class ThreeClass(TieRule):
     """
 
     name = "three_class"
+    needs_validation = True
     definition = (
         "a tie is a third answer; scores within a threshold are one, chosen on the validation part"
     )
@@ -201,6 +230,7 @@ class PickScore(TieRule):
     """
 
     name = "pickscore"
+    needs_validation = True
     definition = (
         "a tie is a third answer, half right where only one side ties; probabilities within a "
         "threshold are one, chosen on the validation part from 0, 0.1, … 1"

@@ -116,7 +116,7 @@ def _typed_errors(kind: str, data: bytes | None) -> Generator[None]:
         raise InputError(f"the {kind} is too large: {error}", code="image_too_large") from error
     except MemoryError as error:
         raise InputError(
-            f"memory ran out while the {kind} was decoded", code="image_too_large"
+            f"memory ran out while the {kind} was decoded", code="image_memory"
         ) from error
     except Exception as error:  # decoders raise OSError, SyntaxError, RuntimeError, ValueError, …
         if data is not None:

@@ -32,12 +32,38 @@ def test_a_number_must_be_one(value: object) -> None:
     assert caught.value.code == "data_row"
 
 
-def test_a_path_starts_at_the_folder() -> None:
-    assert image_path({"at": "./x/1.png"}, "at", Path("/data")) == Path("/data/x/1.png")
+@pytest.mark.parametrize(
+    "written",
+    [
+        "./x/1.png",
+        "/data/x/1.png",
+        # As macOS calls what is on the screen, with a narrow space; an emoji of several parts.
+        "Screenshot 9.41\u202fAM.png",
+        "\u3000\u00a0.png",
+        "\U0001f469\u200d\U0001f680.png",
+    ],
+)
+def test_a_path_starts_at_the_folder(written: str) -> None:
+    found = image_path({"at": written}, "at", Path("/data"))
+    assert found == Path("/data") / written
+    assert found.is_relative_to("/data")
 
 
-@pytest.mark.parametrize("written", ["/etc/passwd", "../x", "x/../../y", "a\\..\\b", "a\0b", "."])
-def test_no_path_leaves_the_folder(written: str) -> None:
-    with pytest.raises(InputError, match="no path inside") as caught:
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("/etc/passwd", "not inside the folder of images, /data"),
+        ("/data/../x", "no path inside"),
+        ("/database/x", "not inside the folder"),
+        ("../x", "no path inside"),
+        ("x/../../y", "no path inside"),
+        ("a\\..\\b", "told apart by /"),
+        ("a\0b", "letters that do not belong"),
+        ("a\x1b[2Jb", "letters that do not belong"),
+        (".", "no path inside"),
+    ],
+)
+def test_no_path_leaves_the_folder(written: str, why: str) -> None:
+    with pytest.raises(InputError, match=why) as caught:
         image_path({"at": written}, "at", Path("/data"))
     assert caught.value.code == "data_path"

@@ -74,7 +74,7 @@ BAD = [
     ({name: ROW[name] for name in ROW if name != "path2"}, "path2 is None"),
     (ROW | {"path1": "/etc/passwd"}, "inside the folder"),
     (ROW | {"path1": "../x.jpg"}, "inside the folder"),
-    (ROW | {"path2": "a\\..\\x.jpg"}, "inside the folder"),
+    (ROW | {"path2": "a\\..\\x.jpg"}, "told apart by /"),
     (ROW | {"choice_dist": [1]}, "two numbers of votes"),
     (ROW | {"choice_dist": [1.5, 2]}, "two numbers of votes"),
     (ROW | {"choice_dist": [-1, 2]}, "two numbers of votes"),

@@ -20,6 +20,8 @@ def test_a_file_for_each_category_in_each_layout(tmp_path: Path) -> None:
     (tmp_path / "art.jsonl").write_text(lines)
     (tmp_path / "other.txt").write_bytes("\ufeffa fish\r\na bird\n\n\n".encode())
     (tmp_path / "README.md").write_text("not a category")
+    (tmp_path / "._art.jsonl").write_bytes(b"\0\xff")
+    (tmp_path / "art.jsonl").rename(tmp_path / "art.JSONL")
     found = read_category_prompts(tmp_path)
     assert {name: dict(one.texts) for name, one in found.items()} == {
         "anime": {"0": "a cat", "1": "a dog"},

@@ -75,6 +75,7 @@ def test_several_pictures_of_a_prompt_are_all_there(tmp_path: Path) -> None:
 
 def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
     root = put(tmp_path, "a/x/1.png", "a/x/._1.png", "a/x/Thumbs.db", "a/notes.md", "list.json")
+    put(tmp_path, "a/.cache/x.png", ".ipynb_checkpoints/y.png")
     (root / "prompts").mkdir()
     for category in ("x", "y"):
         (root / "prompts" / f"{category}.json").write_text('{"1": "a cat"}')
@@ -82,8 +83,17 @@ def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
     found = read_folders(root, prompts=root / "prompts")
     assert [one.generator for one in found.pictures] == ["a"]
     files, categories = found.notes
-    assert files.startswith("4 files are no pictures")
+    assert files.startswith("6 files are no pictures")
     assert categories == "1 categories have prompts and no pictures of anyone, such as 'y'"
+
+
+def test_what_systems_leave_beside_a_prompt_is_none(tmp_path: Path) -> None:
+    root = put(tmp_path, "a/x/1.png")
+    (root / "a" / "x" / "1.TXT").write_text("a cat")
+    (root / "a" / "x" / "._1.txt").write_bytes(b"\0\xff")
+    found = read_folders(root)
+    assert [one.prompt for one in found.pictures] == ["a cat"]
+    assert not found.bad_items
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def render_measured(
     **changes: Any,
 ) -> str:
     common = {"suite": "hpdv3", "data": "data <b>", "sha256": "0" * 64, "limit": None}
-    counts = {"num_rows": 9, "num_bad_rows": 0, "num_pairs": 9}
+    counts = {"num_rows": 9, "num_bad_rows": 0, "dropped": {"same_image": 3}, "num_pairs": 9}
     document = {
         "created": "2020-02-02T00:00:00+00:00",
         "librehps": "0.0.0",

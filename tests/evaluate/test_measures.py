@@ -13,7 +13,7 @@ from librehps.errors import InputError
 from librehps.evaluate.measures import judge_pairs, measure_axis, measure_forecasts
 from librehps.evaluate.rank_correlation import kendall_tau
 from librehps.evaluate.scored import ScoredPair
-from librehps.evaluate.tie_rules import make_tie_rule
+from librehps.evaluate.tie_rules import Unsettled, make_tie_rule
 from librehps.results import AxisScore
 
 
@@ -139,6 +139,26 @@ def test_a_threshold_is_chosen_on_the_part_for_fitting() -> None:
     written = found.to_dict()["tie_rule"]
     assert written["threshold"] == vars(expected)["threshold"]
     assert "within a threshold" in written["definition"]
+
+
+def test_a_rule_with_nothing_to_choose_on_gives_no_accuracy_and_says_why() -> None:
+    held_out = [pair for pair in drawn(60) if not pair.for_fitting]
+    for name in ("three_class", "pickscore"):
+        found = measure_axis(
+            "overall",
+            held_out=held_out,
+            fitting=[],
+            tie_rule=make_tie_rule(name),
+            calibrators={},
+        )
+        assert isinstance(found.tie_rule, Unsettled)
+        assert found.tie_rule.why.code == "tie_rule_validation"
+        written = found.to_dict()
+        assert (written["accuracy"], written["num_counted"]) == (None, 0)
+        assert written["tie_rule"]["name"] == name
+        assert "there are none" in written["tie_rule"]["definition"]
+        # What needs no threshold is there all the same.
+        assert found.kendall is not None
 
 
 def test_what_is_not_defined_is_null() -> None:

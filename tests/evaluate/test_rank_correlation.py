@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 
 from librehps.errors import InputError
 from librehps.evaluate.rank_correlation import (
+    correlation_interval,
     kendall_tau,
     rank_agreement,
     ranking_accuracy,
@@ -81,3 +83,16 @@ def test_columns_must_match() -> None:
         with pytest.raises(InputError) as caught:
             wrong()
         assert caught.value.code == "ranking_shape"
+
+
+def test_a_long_prompt_takes_no_memory_per_row() -> None:
+    values = np.arange(1000) % 7
+    prompts = ["x" * 100_000, *map(str, range(999))]
+    tracemalloc.start()
+    found = correlation_interval(
+        kendall_tau, values.astype(float), values[::-1].astype(float), prompts=prompts
+    )
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found is not None
+    assert most < 20e6

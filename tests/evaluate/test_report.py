@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -125,11 +126,20 @@ def test_nothing_held_out_is_an_error() -> None:
     assert (caught.value.code, caught.value.item) == ("evaluation_empty", "flat")
 
 
-def test_a_rule_without_pairs_to_choose_on_names_the_benchmark() -> None:
+def test_a_rule_without_pairs_to_choose_on_costs_only_its_own_accuracy() -> None:
     held_out = [replace(pair, for_fitting=False) for pair in PAIRS["flat"]]
-    with pytest.raises(InputError) as caught:
-        measure_suites({"flat": held_out}, tie_rules={"flat": make_tie_rule("pickscore")})
-    assert (caught.value.code, caught.value.item) == ("tie_rule_validation", "flat, overall")
+    rankings = [replace(ranking(place, (1, 2, 3)), for_fitting=False) for place in range(5)]
+    found = measure_suites(
+        {"flat": held_out, "other": PAIRS["steep"]},
+        tie_rules=dict.fromkeys(("flat", "other"), make_tie_rule("pickscore")),
+        rankings={"flat": rankings},
+    )
+    flat, other = (suite.axes["overall"] for suite in found)
+    assert (flat.accuracy, flat.num_counted) == (None, 0)
+    assert other.accuracy is not None
+    assert found[0].rankings is not None
+    assert found[0].rankings.accuracy is None
+    assert math.isnan(aggregate_over_suites(found).accuracy)
 
 
 def test_rankings_are_measured_on_what_is_held_out_with_the_rule_of_the_pairs() -> None:

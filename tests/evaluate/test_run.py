@@ -371,3 +371,42 @@ def test_an_identity_says_what_runs(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     run(Path(sys.argv[2]), Path(sys.argv[3]), Stub(delay=0.5), suite=sys.argv[1])
+
+
+def test_a_threshold_that_has_nothing_to_be_chosen_on_is_refused_before_anything_is_scored(
+    tmp_path: Path,
+) -> None:
+    data, stub = write_data(tmp_path / "data"), Stub()
+    request = SuiteRequest("hpdv3", data, SuiteOptions(share=0.0))
+    with pytest.raises(InputError, match="--fit-share") as caught:
+        evaluate(stub, CARD, [request], out=tmp_path / "out", tie_rule="three_class")
+    assert caught.value.code == "tie_rule_validation"
+    assert stub.scored == 0
+
+
+def test_no_report_of_an_earlier_run_stays_beside_other_scores(tmp_path: Path) -> None:
+    data, out = write_data(tmp_path / "data"), tmp_path / "out"
+    run(data, out)
+    request = SuiteRequest("hpdv3", data, SuiteOptions(share=1.0))
+    other = ModelCard("other", True, ScorerIdentity("sha256:1", {"dtype": "float32"}))
+    with pytest.raises(InputError) as caught:
+        evaluate(Stub(), other, [request], out=out)
+    assert caught.value.code == "evaluation_empty"
+    assert sorted(path.name for path in out.iterdir()) == ["pairs.jsonl", "scores"]
+
+
+def test_rows_that_say_nothing_are_counted_by_reason(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    rows = json.loads((data / "test.json").read_text())
+    for row in rows[10:13]:
+        row["confidence"] = 0.1
+    (data / "test.json").write_text(json.dumps(rows))
+    source = SourceSuite(
+        source=HPDv3Source(min_confidence=0.5), description="", name="sure", file="test.json"
+    )
+    request = SuiteRequest(source, data)
+    (suite,) = evaluate(Stub(), CARD, [request], out=tmp_path / "out").report["suites"]
+    assert (suite["dropped"], suite["num_bad_rows"]) == ({"below_confidence": 3}, 0)
+    assert suite["num_pairs"] == COUNT - 3
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "3 left out: <bdi>below_confidence</bdi>" in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from librehps.errors import InputError
 from librehps.evaluate.identity import ScorerIdentity
 from librehps.evaluate.pictures import PictureSource
 from librehps.evaluate.score_cache import Outcome, ScoreCache
-from librehps.evaluate.scoring import BadItem, Item, score_items
+from librehps.evaluate.scoring import PASSING, BadItem, Item, score_items
 from librehps.results import AxisScore, Score
 
 IDENTITY = ScorerIdentity("sha256:1")
@@ -189,3 +190,14 @@ def test_pictures_that_are_no_files_are_handed_over_as_bytes(tmp_path: Path) -> 
     with ScoreCache(tmp_path / "none", IDENTITY) as cache:
         score_items(scorer, wanted[1:2], cache, pictures=Given(), max_bad_share=1.0)
     assert len(scorer.asked) == 1
+
+
+@pytest.mark.parametrize("code", sorted(PASSING))
+def test_what_is_wrong_with_the_machine_is_not_kept(tmp_path: Path, code: str) -> None:
+    class Failing(Drifting):
+        def score_images(self, **given: Any) -> list[Outcome]:
+            return [InputError("not now", code=code) for _ in given["images"]]
+
+    wanted = items(tmp_path, ["0.png", "1.png"])
+    assert score(Failing(), wanted, tmp_path) == {}
+    assert score(Drifting(), wanted, tmp_path).keys() == {"0.png", "1.png"}

@@ -27,7 +27,7 @@ RULES = {
     "imagereward": "imagereward",
     "imagereward-hpsv2": "hpsv2_imagereward",
     "imagereward-ratings": "strict",
-    "genai-bench": "strict",
+    "genai-bench": "three_class",
     "visionreward": "three_class",
     "videogen-rewardbench": "three_class",
     "videoalign": "three_class",

@@ -15,14 +15,15 @@ def find_files(path: Path, suffixes: tuple[str, ...]) -> tuple[Path, ...]:
     """Return the files that a path stands for: itself, or all of a folder in the order of names.
 
     Args:
-        path: A file of any name, or a folder; its own folders are not looked into.
-        suffixes: How the files in a folder must end.
+        path: A file of any name, or a folder; its own folders are not looked into, nor files whose
+            names begin with a dot, which systems leave beside the user's.
+        suffixes: How the files in a folder must end, in small letters or capitals.
 
     Raises:
         InputError: There is nothing there, or no such file in the folder (code ``data_file``).
     """
     if path.is_dir():
-        found = sorted(one for one in path.iterdir() if one.is_file() and one.suffix in suffixes)
+        found = sorted(one for one in path.iterdir() if one.is_file() and _is_meant(one, suffixes))
         if not found:
             raise InputError(
                 f"holds no file that ends in {' or '.join(suffixes)}",
@@ -33,6 +34,10 @@ def find_files(path: Path, suffixes: tuple[str, ...]) -> tuple[Path, ...]:
     if not path.exists():
         raise InputError("there is no such file or folder", code="data_file", item=str(path))
     return (path,)
+
+
+def _is_meant(file: Path, suffixes: tuple[str, ...]) -> bool:
+    return file.suffix.lower() in suffixes and not file.name.startswith(".")
 
 
 def open_file(path: Path) -> IO[bytes]:

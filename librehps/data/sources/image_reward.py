@@ -115,7 +115,7 @@ class ImageRewardRatings:
 
 
 def _rows(file: Path) -> Iterator[Row]:
-    if file.suffix != ".parquet":
+    if file.suffix.lower() != ".parquet":
         return json_rows(file)
     others = ("rank", "image_amount_in_total", *_RATINGS.values())
     return parquet_rows(file, needed=("image_path", "prompt_id", "prompt"), optional=others)

@@ -117,14 +117,19 @@ def _columns(
 def _rows(batch: Any, name: str, first: int) -> Iterator[Row]:
     try:
         listed: list[dict[str, Any]] = batch.to_pylist()
-    except UnicodeDecodeError:
-        # Texts are not checked when they are read; one by one shows which row it is.
+    except ValueError:
+        # Values are not checked when they are read; one by one shows which row it is.
         for place in range(batch.num_rows):
             try:
                 (fields,) = batch.slice(place, 1).to_pylist()
             except UnicodeDecodeError as error:
                 fault = InputError(
                     f"holds a text that is not UTF-8 ({error.reason})", code="data_encoding"
+                )
+                yield Row(name, first + place, fault=fault)
+            except ValueError as error:
+                fault = InputError(
+                    f"holds a value that cannot be read ({_reason(error)})", code="data_row"
                 )
                 yield Row(name, first + place, fault=fault)
             else:

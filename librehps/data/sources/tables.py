@@ -93,6 +93,9 @@ class TableSource(ABC):
             return _number("target", named["target"]), votes
         if said == ["preferred"]:
             word, labels = named["preferred"], self.columns.labels
+            # A label is written as text; formats with types may hold the number.
+            if type(word) is int:
+                word = str(word)
             if not isinstance(word, str) or word not in labels:
                 raise bad_field(f"preferred is {word!r:.100}; the labels are {', '.join(labels)}")
             return labels[word], votes

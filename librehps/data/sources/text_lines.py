@@ -44,7 +44,7 @@ def decode_line(raw: bytes, most: int) -> str:
 
     Raises:
         InputError: It has more than ``most`` bytes (code ``data_too_long``); or it is not UTF-8, or
-            holds a NUL or a byte order mark (``data_encoding``).
+            holds a NUL or begins with a byte order mark (``data_encoding``).
     """
     if len(raw) > most:
         raise InputError(
@@ -56,9 +56,11 @@ def decode_line(raw: bytes, most: int) -> str:
         raise InputError(
             f"is not UTF-8 (byte {error.start} is 0x{raw[error.start]:02x})", code="data_encoding"
         ) from error
-    for letter, called in (("\0", "a NUL"), (_BOM, "a byte order mark")):
-        if letter in written:
-            raise InputError(
-                f"holds {called} at letter {written.index(letter)}", code="data_encoding"
-            )
+    if "\0" in written:
+        raise InputError(f"holds a NUL at letter {written.index(chr(0))}", code="data_encoding")
+    # Inside a text it is a letter of its own, the zero-width no-break space.
+    if written.startswith(_BOM):
+        raise InputError(
+            "begins with a byte order mark: a file was put behind another", code="data_encoding"
+        )
     return written

@@ -10,11 +10,11 @@ from librehps.errors import InputError
 
 
 def test_a_file_stands_for_itself_and_a_folder_for_its_files(tmp_path: Path) -> None:
-    for name in ("b.csv", "a.csv", "c.txt"):
+    for name in ("b.CSV", "a.csv", "c.txt", "._a.csv"):
         (tmp_path / name).touch()
     (tmp_path / "d.csv").mkdir()
     assert find_files(tmp_path / "c.txt", (".csv",)) == (tmp_path / "c.txt",)
-    assert find_files(tmp_path, (".csv",)) == (tmp_path / "a.csv", tmp_path / "b.csv")
+    assert find_files(tmp_path, (".csv",)) == (tmp_path / "a.csv", tmp_path / "b.CSV")
 
 
 def test_a_folder_without_such_files_and_nothing_at_all_are_errors(tmp_path: Path) -> None:

@@ -97,6 +97,18 @@ def test_text_that_is_not_utf8_costs_its_row(tmp_path: Path) -> None:
     assert [row.fault and row.fault.code for row in rows] == [None, "data_encoding", None]
 
 
+def test_a_value_that_python_has_no_type_for_costs_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With pandas its own type would take the nanoseconds.
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    times = arrow.array([10**9, 1, None], arrow.timestamp("ns"))
+    rows = list(parquet_rows(save(tmp_path, arrow.table({"n": times})), needed=("n",)))
+    assert [row.fault and row.fault.code for row in rows] == [None, "data_row", None]
+    assert rows[1].fault is not None
+    assert "ns" in rows[1].fault.message or "anosecond" in rows[1].fault.message
+
+
 def test_without_pyarrow_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

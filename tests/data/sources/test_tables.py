@@ -83,6 +83,15 @@ def test_who_is_preferred_may_be_said_in_three_ways(
     assert (record.target, record.votes) == (target, votes)
 
 
+def test_a_label_may_be_a_number(images: ImageFiles) -> None:
+    for winner, target in ((0, 1.0), (1, 0.0), ("1", 0.0)):
+        record = single(images, PAIR | {"preferred": winner}, labels={"0": 1.0, "1": 0.0})
+        assert isinstance(record, Comparison)
+        assert record.target == target
+    with pytest.raises(InputError, match="preferred is True"):
+        single(images, PAIR | {"preferred": True}, labels={"0": 1.0, "1": 0.0})
+
+
 @pytest.mark.parametrize(
     ("outcome", "message"),
     [
