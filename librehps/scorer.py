@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, overload
+from typing import Literal, TypeVar, cast, overload
 
 import torch
 
@@ -107,7 +107,8 @@ class LibreHPS:
         choose_kernels(kernel_impl, place, dtype=number_format)
         if backbone == "native":
             warn_of_fallback(choice)
-        if isinstance(calibration, str) and calibration != "own":
+        given = cast("object", calibration)
+        if not (given is None or given == "own" or isinstance(given, Calibration)):
             raise ConfigError(
                 f"calibration is {calibration!r}; it must be 'own', None or a Calibration, such as "
                 "librehps.calibration.load_calibration returns",
@@ -232,9 +233,17 @@ class LibreHPS:
 
         Raises:
             InputError: An image or the prompt cannot be scored.
-            ConfigError: The checkpoint does not score that axis (code ``axis_missing``).
+            ConfigError: The checkpoint does not score that axis (code ``axis_missing``), or the
+                calibrator is none (``calibration_unknown``).
         """
         self.check_axis(axis)
+        given = cast("object", calibrator)
+        if not (given is None or isinstance(given, Calibrator)):
+            raise ConfigError(
+                f"calibrator is {calibrator!r:.100}; it must have a method probability(score_a, "
+                "score_b), as those of librehps.calibration have",
+                code="calibration_unknown",
+            )
         if calibrator is None and self.calibration is not None:
             # Older files do not name the axis; they are for the only one that there was.
             fits = (self.calibration.axis or "overall") == axis

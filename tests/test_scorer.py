@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -396,3 +398,28 @@ def test_a_model_of_videos_alone_does_not_score_images(scorer: LibreHPS, photogr
     with pytest.raises(ConfigError, match="nothing of images") as caught:
         other.score_image(image=photographs[0], prompt=PROMPT)
     assert caught.value.code == "axis_missing"
+
+
+def test_what_is_no_calibration_is_refused_before_anything_is_read(folder: Path) -> None:
+    # Without the checks of annotations, which only tests have.
+    code = """
+import sys
+from librehps import LibreHPS
+from librehps.errors import ConfigError
+def said(call):
+    try:
+        call()
+    except ConfigError as error:
+        return error.code
+folder = sys.argv[1]
+print({said(lambda: LibreHPS.from_pretrained(folder, calibration=one)) for one in (3, "x", {})})
+scorer = LibreHPS.from_pretrained(folder)
+# There are no such pictures: nothing was looked at.
+pair = dict(image_a="a", image_b="b", prompt="p")
+wrong = ("x", lambda a, b: 0.5)
+print({said(lambda: scorer.compare_images(**pair, calibrator=one)) for one in wrong})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["{'calibration_unknown'}"] * 2

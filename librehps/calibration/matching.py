@@ -50,4 +50,5 @@ def default_calibration(checkpoint: str | os.PathLike[str]) -> Calibration | Non
         ConfigError: See :func:`load_matching`.
     """
     file = Path(checkpoint) / FILE_NAME
-    return load_matching(file, checkpoint=checkpoint) if file.exists() else None
+    # A folder that may not be looked into has none; loading the model says what is wrong with it.
+    return load_matching(file, checkpoint=checkpoint) if os.path.exists(file) else None

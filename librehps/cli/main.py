@@ -7,6 +7,8 @@ loaded.
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -97,4 +99,7 @@ def root(
 
 def main() -> None:
     """Run the command with the arguments of the process."""
+    # A name that stdout cannot encode is escaped, as stderr does by itself: results were paid for.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

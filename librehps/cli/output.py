@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from librehps.errors import LibreHPSError
+from librehps.errors import ConfigError, LibreHPSError
 from librehps.results import AXIS_FIELDS, AxisScore, Score
 
 
 def write_json(document: Mapping[str, Any]) -> None:
     """Write one JSON document to stdout, in ASCII: no file name can break the encoding."""
-    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    _emit(json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
@@ -31,7 +31,7 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
     """
     if not sys.stdout.isatty():
         for row in [columns, *rows]:
-            sys.stdout.write("\t".join(printable(cell) for cell in row) + "\n")
+            _emit("\t".join(printable(cell) for cell in row) + "\n")
         return
     from rich.console import Console
     from rich.table import Table
@@ -48,7 +48,21 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title:
 
 def write_line(text: str) -> None:
     """Write one line of results to stdout."""
-    sys.stdout.write(printable(text) + "\n")
+    _emit(printable(text) + "\n")
+
+
+def _emit(text: str) -> None:
+    """Write to stdout, now: what a full disk does not take is an error, and not lost at the end."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has enough.
+        raise
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written: {error}", code="out_unwritable", item="stdout"
+        ) from error
 
 
 def note(text: str) -> None:

@@ -31,6 +31,8 @@ _PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 # Profiles that move no channel by more than this are sRGB under another name; applying them would
 # only add rounding noise.
 _SAME_AS_SRGB = 2
+# What a TIFF's numbers mean is in this tag; Pillow turns negatives round, but for those of 16 bits.
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _PROBE = np.stack(
     np.meshgrid(*[np.linspace(0, 255, 6).astype(np.uint8)] * 3, indexing="ij"), axis=-1
 ).reshape(6, 36, 3)
@@ -52,7 +54,9 @@ def check_mode(mode: str) -> None:
         )
 
 
-def to_upright_rgb(picture: Image.Image) -> tuple[npt.NDArray[np.uint8], list[str]]:
+def to_upright_rgb(
+    picture: Image.Image, *, depth: int | None = None
+) -> tuple[npt.NDArray[np.uint8], list[str]]:
     """Convert a loaded picture of any mode.
 
     In this order: 16-bit grey to 8 bits (``round(value / 257)``; Pillow itself reduces 16-bit
@@ -61,6 +65,7 @@ def to_upright_rgb(picture: Image.Image) -> tuple[npt.NDArray[np.uint8], list[st
 
     Args:
         picture: Loaded; not changed.
+        depth: Bits of a sample in the PNG that it was decoded from, if it was.
 
     Returns:
         The pixels, ``[H, W, 3]`` uint8, and notes on what was done.
@@ -72,7 +77,7 @@ def to_upright_rgb(picture: Image.Image) -> tuple[npt.NDArray[np.uint8], list[st
     notes: list[str] = []
     turn = _orientation(picture, notes)
     profile = picture.info.get("icc_profile")
-    colours, alpha = _split_alpha(picture)
+    colours, alpha = _split_alpha(picture, depth, notes)
     upright = _to_srgb(colours, profile, notes) if profile else colours.convert("RGB")
     if alpha is not None and _lowest(alpha) < 255:
         white = Image.new("RGB", upright.size, (255, 255, 255))
@@ -84,7 +89,9 @@ def to_upright_rgb(picture: Image.Image) -> tuple[npt.NDArray[np.uint8], list[st
     return np.asarray(upright), notes
 
 
-def _split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+def _split_alpha(
+    picture: Image.Image, depth: int | None, notes: list[str]
+) -> tuple[Image.Image, Image.Image | None]:
     """Return the colours as ``L``, ``RGB``, ``CMYK`` or a mode that converts, and the alpha."""
     if picture.mode.startswith("I;16"):
         return _from_16_bit(picture)
@@ -94,8 +101,8 @@ def _split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]
         picture = picture.convert("LA")
     if picture.mode == "LA":
         return picture.getchannel("L"), picture.getchannel("A")
-    if picture.mode == "RGB":
-        picture = _with_byte_key(picture)
+    if picture.mode in ("L", "RGB"):
+        picture = _with_byte_key(picture, depth, notes)
     with_alpha = picture.convert("RGBA")
     return with_alpha.convert("RGB"), with_alpha.getchannel("A")
 
@@ -108,6 +115,8 @@ def _from_16_bit(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]
     """Scale 65535 to 255, rounding to nearest, and apply a colour key at full depth."""
     # Pillow's buffer is in the mode's own byte order, which asarray already states in its dtype.
     values = np.asarray(picture).astype(np.uint32)
+    if getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        values = 65535 - values
     grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
     key = picture.info.get("transparency")
     if not isinstance(key, int):
@@ -115,16 +124,21 @@ def _from_16_bit(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]
     return grey, Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
 
 
-def _with_byte_key(picture: Image.Image) -> Image.Image:
+def _with_byte_key(picture: Image.Image, depth: int | None, notes: list[str]) -> Image.Image:
     """Return a picture whose transparent colour is given in bytes.
 
-    A 16-bit PNG names it with 16 bits while its pixels were already reduced to their high byte.
+    A PNG names it with as many bits as its samples have. Pillow has already spread grey of 2 and 4
+    bits over a byte, and reduced colours of 16 bits to their high byte.
     """
     key = picture.info.get("transparency")
-    if not isinstance(key, tuple) or max(key) <= 255:
-        return picture
-    picture = picture.copy()
-    picture.info["transparency"] = tuple(value >> 8 for value in key)
+    if isinstance(key, int) and depth in (2, 4):
+        picture = picture.copy()
+        picture.info["transparency"] = key * (255 // (2**depth - 1))
+    # Of a picture that somebody else has opened the depth is not known.
+    elif isinstance(key, tuple) and (depth == 16 or (depth is None and max(key) > 255)):
+        picture = picture.copy()
+        picture.info["transparency"] = tuple(value >> 8 for value in key)
+        notes.append("the transparent colour has 16 bits and was compared by its high byte")
     return picture
 
 

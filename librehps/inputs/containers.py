@@ -63,6 +63,8 @@ _MAX_JPEG_SCANS = 100
 # A marker that starts a segment: neither a stuffed 0xFF of the pixel data nor a restart marker.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 MAX_GIF_FRAMES = 1000
+# Run lengths of 8 and 4 bits, JPEG and PNG: their length is not known beforehand.
+_BMP_PACKED = (1, 2, 4, 5)
 
 
 def sniff(data: bytes) -> str | None:
@@ -113,7 +115,9 @@ def check_structure(data: bytes, kind: str) -> None:
     PNG: every chunk is there up to the end chunk, and the checksums of the critical ones are right
     (the decoder ignores those of the pixel data). WebP: as many bytes as the header says. JPEG:
     there is an end marker, and not an absurd number of scans. JPEG has no checksums: damage inside
-    its data can decode to a picture with wrong pixels, and nothing can tell.
+    its data can decode to a picture with wrong pixels, and nothing can tell. GIF: the data of the
+    first picture has its end; BMP: as many rows as the header says, where they are not compressed.
+    Pillow sees these too, unless somebody in the process has told it to accept what is cut short.
 
     Raises:
         InputError: Code ``image_truncated`` or ``image_damaged``.
@@ -126,6 +130,10 @@ def check_structure(data: bytes, kind: str) -> None:
             raise _truncated(f"it declares {declared:,} bytes and has {len(data):,}")
     elif kind == "JPEG":
         _check_jpeg(data)
+    elif kind == "GIF":
+        _check_gif(data)
+    elif kind == "BMP":
+        _check_bmp(data)
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
@@ -221,6 +229,32 @@ def _palette_bytes(data: bytes, position: int) -> int:
     if position >= len(data) or not data[position] & 0x80:
         return 0
     return 3 * 2 ** ((data[position] & 7) + 1)
+
+
+def _check_gif(data: bytes) -> None:
+    position = 13 + _palette_bytes(data, 10)
+    while position < len(data) and data[position] == 0x21:
+        position = _skip_blocks(data, position + 2)
+    if position < len(data) and data[position] == 0x2C:
+        end = _skip_blocks(data, position + 11 + _palette_bytes(data, position + 9))
+        if end > len(data):
+            raise _truncated("the data of its first picture has no end")
+
+
+def _check_bmp(data: bytes) -> None:
+    if len(data) < 34:
+        raise _truncated(f"it has {len(data)} bytes, fewer than its header")
+    start, header = struct.unpack_from("<II", data, 10)
+    if header == 12:
+        width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
+        packed = False
+    else:
+        width, height, _, bits, how = struct.unpack_from("<iiHHI", data, 18)
+        packed = how in _BMP_PACKED
+    # Rows are whole words of 4 bytes; a height below 0 says that the first row is the top one.
+    needed = start + (abs(width) * bits + 31) // 32 * 4 * abs(height)
+    if not packed and needed > len(data):
+        raise _truncated(f"its rows take {needed:,} bytes and it has {len(data):,}")
 
 
 def _skip_blocks(data: bytes, position: int) -> int:

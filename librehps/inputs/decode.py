@@ -51,6 +51,8 @@ _OPENERS: dict[str, Callable[[IO[bytes]], Image.Image]] = {
     "TIFF": TiffImageFile,
 }
 _MAX_PAGES = 100
+# Tags of where strips and tiles begin, and how long each is.
+_TIFF_PARTS = ((273, 279), (324, 325))
 
 
 def decode_bytes(data: bytes, *, limits: ImageLimits) -> DecodedImage:
@@ -79,9 +81,11 @@ def decode_bytes(data: bytes, *, limits: ImageLimits) -> DecodedImage:
         limits.check_size(height=picture.height, width=picture.width)
         check_mode(picture.mode)
         check_structure(data, kind)
+        if kind == "TIFF":
+            _check_strips(picture, len(data))
         with _typed_errors(kind, data):
             picture.load()
-            pixels, notes = to_upright_rgb(picture)
+            pixels, notes = to_upright_rgb(picture, depth=data[24] if kind == "PNG" else None)
             frames = _count_frames(picture, kind, data)
     if frames is not None:
         notes.insert(0, frames)
@@ -131,6 +135,21 @@ def _typed_errors(kind: str, data: bytes | None) -> Generator[None]:
             f"the {kind} is {'cut short' if cut else 'damaged'}: {reason}",
             code="image_truncated" if cut else "image_damaged",
         ) from error
+
+
+def _check_strips(picture: Image.Image, size: int) -> None:
+    """Refuse a TIFF of which strips or tiles are not all there, whatever Pillow is told to accept.
+
+    Raises:
+        InputError: Code ``image_truncated``.
+    """
+    tags = getattr(picture, "tag_v2", {})
+    for starts, lengths in _TIFF_PARTS:
+        ends = zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False)
+        if any(start + length > size for start, length in ends):
+            raise InputError(
+                "the TIFF is cut short: its pixels end behind its last byte", code="image_truncated"
+            )
 
 
 def _count_frames(picture: Image.Image, kind: str, data: bytes) -> str | None:

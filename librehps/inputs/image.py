@@ -68,8 +68,9 @@ def load_image(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS) -> 
             socket or device), ``image_unreadable`` (the system refuses to read it),
             ``image_empty``, ``image_unrecognized``, ``image_truncated``, ``image_damaged``,
             ``image_mode_unsupported``, ``image_too_large``, ``image_too_small``,
-            ``image_aspect_ratio``, ``image_memory`` (memory ran out), ``tensor_layout``, ``tensor_dtype``, ``tensor_range``,
-            ``tensor_nonfinite``. ``item`` is the path, if it is one.
+            ``image_aspect_ratio``, ``image_memory`` (memory ran out), ``tensor_layout``,
+            ``tensor_dtype``, ``tensor_range``, ``tensor_nonfinite``. ``item`` is the path, if it is
+            one.
     """
     return _from_any(source, limits)
 

@@ -31,6 +31,7 @@ from librehps.modeling.safetensors_header import (
     damaged,
     lfs_hint,
     read_header,
+    reading,
 )
 from librehps.typing import Tensor
 
@@ -92,21 +93,23 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
     Raises:
         CheckpointError: The file is missing (code ``ckpt_missing``), or damaged, too large or not
-            an object (``ckpt_config``), or outside the folder (``ckpt_index_outside``).
+            an object (``ckpt_config``), or outside the folder (``ckpt_index_outside``), or the
+            system does not let it be read (``ckpt_unreadable``).
     """
     path = inside(folder, name)
-    if not path.is_file():
-        raise CheckpointError(
-            f"there is no {name} in this folder", code="ckpt_missing", item=str(folder)
-        )
-    size = path.stat().st_size
-    if size > _MAX_JSON_BYTES:
-        raise CheckpointError(
-            f"has {size} bytes; at most {_MAX_JSON_BYTES} are read",
-            code="ckpt_config",
-            item=str(path),
-        )
-    raw = path.read_bytes()
+    with reading(path):
+        if not path.is_file():
+            raise CheckpointError(
+                f"there is no {name} in this folder", code="ckpt_missing", item=str(folder)
+            )
+        size = path.stat().st_size
+        if size > _MAX_JSON_BYTES:
+            raise CheckpointError(
+                f"has {size} bytes; at most {_MAX_JSON_BYTES} are read",
+                code="ckpt_config",
+                item=str(path),
+            )
+        raw = path.read_bytes()
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -136,20 +139,26 @@ class CheckpointReader:
             (``ckpt_pickle``), missing shards (``ckpt_missing_shard``; lists all), a file outside
             the folder (``ckpt_index_outside``), index and shards that disagree
             (``ckpt_index_mismatch``), a damaged index (``ckpt_config``), a shard that is cut off,
-            empty or no safetensors file (``ckpt_truncated``).
+            empty or no safetensors file (``ckpt_truncated``), or one that the system does not let
+            be read (``ckpt_unreadable``).
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._places: dict[str, Place] = {}
+        # One for each file, which lives as long as a tensor on it does.
+        self._maps: dict[Path, mmap] = {}
+        with reading(folder):
+            self._open()
+
+    def _open(self) -> None:
+        folder = self.folder
         if not folder.is_dir():
             raise CheckpointError(
                 "there is no such folder" if not folder.exists() else "is not a folder",
                 code="ckpt_missing",
                 item=str(folder),
             )
-        self.folder = folder
-        self._places: dict[str, Place] = {}
-        # One for each file, which lives as long as a tensor on it does.
-        self._maps: dict[Path, mmap] = {}
         has_single, has_index = ((folder / name).exists() for name in (SINGLE_NAME, INDEX_NAME))
         if has_single and has_index:
             raise CheckpointError(
@@ -199,7 +208,8 @@ class CheckpointReader:
             CheckpointError: No such tensor (code ``ckpt_missing_tensor``), another shape
                 (``ckpt_shape``), a number format that is not allowed (``ckpt_dtype``), a NaN or an
                 infinity, or a number too large for the destination's dtype
-                (``weight_not_finite``), a file that has shrunk since (``ckpt_truncated``).
+                (``weight_not_finite``), a file that has shrunk since (``ckpt_truncated``) or cannot
+                be read (``ckpt_unreadable``).
         """
         place = self._place(name)
         stored = self.dtype(name)
@@ -216,7 +226,7 @@ class CheckpointReader:
         step = _SLICE_BYTES // ITEM_BYTES[place.dtype]
         buffer = torch.empty(min(step, flat.numel()), dtype=stored)
         extremes: list[Tensor] = []
-        with place.path.open("rb", buffering=0) as file:
+        with reading(place.path), place.path.open("rb", buffering=0) as file:
             file.seek(place.start)
             for part in flat.split(step):
                 source = buffer[: part.numel()]

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from librehps.errors import CheckpointError
 
-__all__ = ["ITEM_BYTES", "Place", "damaged", "lfs_hint", "read_header"]
+__all__ = ["ITEM_BYTES", "Place", "damaged", "lfs_hint", "read_header", "reading"]
 
 #: Bytes of a number, for the formats that weights may have.
 ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -80,6 +82,26 @@ def _places(path: Path, header: Any, *, data: int) -> dict[str, tuple[Place, int
         place = Place(path=path, dtype=dtype, shape=shape, start=data + begin)
         found[name] = (place, end - begin)
     return dict(sorted(found.items(), key=lambda item: (item[1][0].start, item[1][1])))
+
+
+@contextmanager
+def reading(path: Path) -> Generator[None]:
+    """Turn what the system says against reading a checkpoint into a typed error.
+
+    Args:
+        path: What is read, where the system does not name it.
+
+    Raises:
+        CheckpointError: An ``OSError`` was raised inside (code ``ckpt_unreadable``).
+    """
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot be read: {error.strerror or error}",
+            code="ckpt_unreadable",
+            item=str(error.filename or path),
+        ) from error
 
 
 def damaged(path: Path, what: str, raw: bytes = b"") -> CheckpointError:

@@ -121,3 +121,20 @@ def test_a_real_process_from_another_folder(tmp_path: Path) -> None:
     assert empty["error"]["code"] == "image_empty"
     assert done.stderr.count("untrained") == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_name_that_stdout_cannot_encode_costs_no_result(tmp_path: Path) -> None:
+    Image.new("RGB", (96, 96)).save(tmp_path / "猫.png")
+    code = "import sys; sys.argv[0] = 'librehps'; from librehps.cli.main import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "score", "猫.png", "--prompt", "a cat"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert rb"\u732b.png" in done.stdout
+    assert rb"\xb1" in done.stdout

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +19,7 @@ from librehps.cli.output import (
     write_line,
     write_table,
 )
-from librehps.errors import InputError
+from librehps.errors import ConfigError, InputError
 from librehps.results import AxisScore, Score
 
 Captured = pytest.CaptureFixture[str]
@@ -83,3 +86,18 @@ def test_cells_show_as_much_as_there_is() -> None:
     assert axis_cell(AxisScore(-0.12345, 0.5)) == "-0.1235 ± 0.5000"
     scores = [Score(style=AxisScore(0.0)), Score(overall=AxisScore(1.0))]
     assert axis_columns(scores) == ["overall", "style"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_an_error_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        writers = (lambda: write_line("x"), lambda: write_json({}), lambda: write_table(["a"], []))
+        for write in writers:
+            with pytest.raises(ConfigError, match="No space") as caught:
+                write()
+            assert caught.value.code == "out_unwritable"
+        monkeypatch.undo()
+        # What could not be written is written again when a file is closed.
+        with contextlib.suppress(OSError):
+            full.close()

@@ -28,14 +28,19 @@ def encode(picture: Image.Image, kind: str, **options: object) -> bytes:
 def png(values: np.ndarray, colour_type: int, *chunks: tuple[bytes, bytes]) -> bytes:
     """Write a 16-bit PNG, which Pillow itself cannot do for colour."""
     height, width = values.shape[:2]
+    rows = b"".join(b"\x00" + row.astype(">u2").tobytes() for row in values)
+    return raw_png(rows, (width, height, 16, colour_type), *chunks)
+
+
+def raw_png(rows: bytes, sizes: tuple[int, ...], *chunks: tuple[bytes, bytes]) -> bytes:
+    """Write a PNG of rows that are packed already: width, height, bits and type of colour."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return (
             struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
         )
 
-    rows = b"".join(b"\x00" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", *sizes, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, body) for name, body in parts)
 
@@ -141,6 +146,43 @@ def test_a_16_bit_colour_key_is_transparent() -> None:
     decoded = load_image(png(colour, 2, (b"tRNS", struct.pack(">HHH", 40000, 40000, 40000))))
     assert (decoded.pixels[0] == 255).all()
     assert (decoded.pixels[1:] == 0).all()
+
+
+@pytest.mark.parametrize(("bits", "packed"), [(2, 0x1B), (4, 0x5A)])
+def test_a_colour_key_of_few_bits_is_transparent(bits: int, packed: int) -> None:
+    per_byte = 8 // bits
+    levels = [packed >> (8 - bits * (n + 1)) & (2**bits - 1) for n in range(per_byte)]
+    for key in levels:
+        data = raw_png(
+            (b"\x00" + bytes([packed] * 8)) * 8,
+            (8 * per_byte, 8, bits, 0),
+            (b"tRNS", struct.pack(">H", key)),
+        )
+        decoded = load_image(data)
+        wanted = [255 if level == key else level * 255 // (2**bits - 1) for level in levels]
+        assert decoded.pixels[0, :per_byte, 0].tolist() == wanted
+        assert decoded.notes == (WHITE,)
+
+
+def test_a_16_bit_colour_key_below_256_is_no_byte() -> None:
+    colour = np.full((4, 4, 3), 40000, np.uint16)
+    colour[0] = 100
+    decoded = load_image(png(colour, 2, (b"tRNS", struct.pack(">HHH", 100, 100, 100))))
+    assert (decoded.pixels[0] == 255).all()
+    assert (decoded.pixels[1:] == 156).all()
+    # Pillow has dropped the low bytes: what cannot be told apart is said.
+    assert any("high byte" in note for note in decoded.notes)
+
+
+def test_a_16_bit_negative_is_turned_round() -> None:
+    grey = (np.arange(144, dtype=np.uint16) * 257).reshape(12, 12)
+    data = bytearray(encode(Image.fromarray(65535 - grey), "TIFF"))
+    (first,) = struct.unpack_from("<I", data, 4)
+    for entry in range(struct.unpack_from("<H", data, first)[0]):
+        at = first + 2 + 12 * entry
+        if struct.unpack_from("<H", data, at)[0] == 262:
+            struct.pack_into("<H", data, at + 8, 0)
+    assert np.array_equal(load_image(bytes(data)).pixels[..., 0], grey // 257)
 
 
 def test_alpha_is_composited_on_white() -> None:

@@ -14,7 +14,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from librehps.errors import InputError
 from librehps.inputs.decode import decode_bytes, decode_picture
@@ -78,6 +78,27 @@ def test_half_a_file_of_the_other_formats_is_refused(kind: str) -> None:
     assert kind in error.message or "cut short" in error.message
 
 
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF"])
+def test_what_another_library_accepts_is_not_accepted_here(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = encode(kind)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert decode_bytes(data, limits=ImageLimits()).pixels.shape == (20, 28, 3)
+    for cut in (len(data) * 2 // 3, len(data) - 40):
+        assert refusal(data[:cut]).code == "image_truncated"
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "RGB", "RGBA"])
+def test_bitmaps_of_every_depth_are_whole(mode: str) -> None:
+    file = io.BytesIO()
+    Image.new(mode, (37, 41)).save(file, "BMP")
+    data = file.getvalue()
+    assert decode_bytes(data, limits=ImageLimits()).pixels.shape == (41, 37, 3)
+    assert refusal(data[:-1]).code == "image_truncated"
+    assert refusal(data[:20]).code == "image_truncated"
+
+
 def test_a_wrong_checksum_is_damage() -> None:
     data = bytearray(encode("PNG"))
     data[20] ^= 0x40  # in the header chunk
@@ -88,7 +109,7 @@ def test_a_wrong_checksum_is_damage() -> None:
 
 
 def test_the_cause_of_a_refusal_is_kept() -> None:
-    error = refusal(encode("TIFF")[:700])
+    error = refusal(encode("AVIF")[:300])
     assert error.__cause__ is not None
 
 
@@ -210,11 +231,13 @@ def test_points_and_threads_are_refused(size: tuple[int, int], code: str) -> Non
 
 
 def test_memory_that_runs_out_has_its_own_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(picture: Image.Image) -> None:
+    def exhausted(picture: Image.Image, *, depth: int | None) -> None:
         raise MemoryError
 
     monkeypatch.setattr("librehps.inputs.decode.to_upright_rgb", exhausted)
-    assert "memory ran out" in refusal(encode("PNG")).message
+    error = refusal(encode("PNG"))
+    assert "memory ran out" in error.message
+    assert error.code == "image_memory"
 
 
 def mutations(count: int) -> list[bytes]:

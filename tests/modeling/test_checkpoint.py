@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -397,3 +398,26 @@ def test_the_peak_is_the_resident_weights_and_a_slice(large: Path, dtype: str) -
     above = int(run.stdout) / 2**20
     # One slice is 4 MiB; the rest is the allocator's and the interpreter's.
     assert -16 < above < 24, f"{above:.1f} MiB above the resident weights"
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_what_the_system_does_not_let_be_read_is_a_typed_error(
+    single: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **options)
+
+    def read() -> object:
+        return read_json(single, name) if name.endswith("json") else CheckpointReader(single)
+
+    (single / "config.json").write_text("{}")
+    read()
+    # Of root nothing can be kept from reading by its mode.
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(CheckpointError, match="Permission denied") as caught:
+        read()
+    assert (caught.value.code, caught.value.item) == ("ckpt_unreadable", str(single / name))
