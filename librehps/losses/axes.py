@@ -98,10 +98,14 @@ class AxisLoss:
                     code="axis_unknown",
                 )
         labelled = ~target.isnan()
-        # Any number will do where there is no label, but NaN would reach the gradient.
+        # Any number will do where there is no label, but NaN would reach the gradient; so would
+        # that of a score which is not finite there.
         filled = target.masked_fill(~labelled, 0.5)
+        first, second = _filled(a, labelled), _filled(b, labelled)
         columns = [
-            self.losses.get(name, self.loss)(_column(a, place), _column(b, place), filled[:, place])
+            self.losses.get(name, self.loss)(
+                _column(first, place), _column(second, place), filled[:, place]
+            )
             for place, name in enumerate(axes)
         ]
         values = torch.stack(columns, dim=1).masked_fill(~labelled, 0.0)
@@ -109,6 +113,11 @@ class AxisLoss:
             [self.weights.get(name, 1.0) for name in axes], dtype=values.dtype, device=values.device
         )
         return AxisValues(values=values, weights=weights * labelled, axes=axes)
+
+
+def _filled(scores: Scores, labelled: Tensor) -> Scores:
+    sigma = None if scores.sigma is None else scores.sigma.masked_fill(~labelled, 1.0)
+    return Scores(scores.mean.masked_fill(~labelled, 0.0), sigma)
 
 
 def _column(scores: Scores, place: int) -> Scores:

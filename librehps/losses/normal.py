@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
+from librehps.losses.log_normal_cdf import log_ndtr
 from librehps.losses.protocol import LOSSES, Scores, difference, spread
 from librehps.losses.quadrature import expected_softplus, log_expected_sigmoid
 from librehps.typing import Float, Tensor
@@ -40,7 +39,7 @@ class Thurstone:
         """Return the loss of each pair; see ``PairLoss``."""
         d, y = difference(a, b, target)
         z = d / spread(a, b)
-        return -y * torch.special.log_ndtr(z) - (1 - y) * torch.special.log_ndtr(-z)
+        return -y * log_ndtr(z) - (1 - y) * log_ndtr(-z)
 
 
 @LOSSES.register("logistic_normal")

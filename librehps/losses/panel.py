@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import torch
 
+from librehps.losses.log_normal_cdf import log_ndtr, mills_inverse
 from librehps.losses.protocol import LOSSES, Scores, check_number, difference, spread
 from librehps.typing import Float, Tensor
 
@@ -108,21 +109,16 @@ def log_panel_likelihood(
 
 
 def _weighed(votes: Tensor, m: Tensor) -> Tensor:
-    return votes * torch.special.log_ndtr(m)
+    return votes * log_ndtr(m)
 
 
 def _peak(d: Tensor, r: Tensor, won: Tensor, lost: Tensor) -> Tensor:
     """Return where the integrand is largest: the root of a function that falls everywhere."""
     # Between no votes against and none for: there the slope has opposite signs.
-    low, high = -r * lost * _pull(-d), r * won * _pull(d)
+    low, high = -r * lost * mills_inverse(-d), r * won * mills_inverse(d)
     for _ in range(_HALVINGS):
         x = 0.5 * (low + high)
         m = d + r * x
-        rises = r * (won * _pull(m) - lost * _pull(-m)) > x
+        rises = r * (won * mills_inverse(m) - lost * mills_inverse(-m)) > x
         low, high = torch.where(rises, x, low), torch.where(rises, high, x)
     return 0.5 * (low + high)
-
-
-def _pull(m: Tensor) -> Tensor:
-    """Return the slope of ``log Phi``: the density over the distribution function."""
-    return math.sqrt(2.0 / math.pi) / torch.special.erfcx(-m / math.sqrt(2.0))

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from librehps.losses.log_normal_cdf import log_ndtr
 from librehps.typing import Float, Tensor
 
 __all__ = ["expected_softplus", "log_expected_sigmoid"]
@@ -54,8 +55,11 @@ def log_expected_sigmoid(
     nodes, weights = _hermite(d)
     z = low[..., None] + s.clamp(max=_SEAM)[..., None] * nodes
     narrow = torch.logsumexp(F.logsigmoid(z) + weights.log(), dim=-1)
-    broad = _log_tail(low, s.clamp(min=_SEAM))
-    tail = torch.where(s <= _SEAM, narrow, broad)
+    # The rule that is not chosen is asked about a place where its gradient is finite: 0 times
+    # infinity would be NaN.
+    wide = s > _SEAM
+    broad = _log_tail(torch.where(wide, low, 0.0), s.clamp(min=_SEAM))
+    tail = torch.where(wide, broad, narrow)
     rest = _log_one_minus(tail)
     return torch.where(positive, rest, tail), torch.where(positive, tail, rest)
 
@@ -88,7 +92,7 @@ def _log_tail(d: Tensor, s: Tensor) -> Tensor:
     mean = torch.where(tilted, d + s.square(), d)
     logistic, log_weights = _logistic(d)
     u = (mean[..., None] - logistic) / s[..., None]
-    direct = torch.logsumexp(log_weights + torch.special.log_ndtr(u), dim=-1)
+    direct = torch.logsumexp(log_weights + log_ndtr(u), dim=-1)
     return torch.where(tilted, d + 0.5 * s.square() + _log_one_minus(direct), direct)
 
 

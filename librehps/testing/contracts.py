@@ -238,9 +238,9 @@ def check_pair_loss(loss: PairLoss) -> None:
     _demand(exact.dtype == torch.float64, "computes in float64 from float64")
     _demand(relative_rms(values, exact) <= 1e-5, "float32 agrees with float64")
 
-    far = torch.tensor([-1e4, 1e4, -3e4, 3e4], requires_grad=True)
-    here = Scores(torch.zeros(4), torch.ones(4))
-    lost = loss(Scores(far, torch.ones(4)), here, torch.tensor([1.0, 0.0, 0.0, 1.0]))
+    far = torch.tensor([-1e4, 1e4, -3e4, 3e4, -1e6, 1e6, 1e12], requires_grad=True)
+    here, ones = Scores(torch.zeros(7), torch.ones(7)), torch.ones(7)
+    lost = loss(Scores(far, ones), here, torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0]))
     (slope,) = torch.autograd.grad(lost.sum(), far)
     finite = bool(lost.isfinite().all()) and bool(slope.isfinite().all())
     _demand(finite, "huge differences give finite losses and gradients")
