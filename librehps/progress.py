@@ -13,13 +13,17 @@ def ignore(count: int) -> None:
 
 
 @contextmanager
-def progress_bar(label: str, total: int, *, shown: bool = True) -> Generator[Callable[[int], None]]:
+def progress_bar(
+    label: str, total: int, *, shown: bool = True, unit: str = "", each: float = 1.0
+) -> Generator[Callable[[int], None]]:
     """Show a bar; what is yielded is called with the number of items finished since the last call.
 
     Args:
         label: What is being done.
         total: How many items there are.
         shown: False shows nothing.
+        unit: What the rate counts; the items if it is empty.
+        each: How many of that an item has.
     """
     if not shown:
         yield ignore
@@ -29,11 +33,20 @@ def progress_bar(label: str, total: int, *, shown: bool = True) -> Generator[Cal
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    class Rate(ProgressColumn):
+        """How many are done in a second."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{each * task.speed:.1f} {unit}/s" if task.speed else "")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate())
     console = Console(stderr=True)
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task(label, total=total)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,6 +80,10 @@ def train(
         return
     if result.bad_pairs:
         note(f"{result.bad_pairs} pairs were left out; see {out / 'bad-pairs.jsonl'}")
+    if result.bad_rows:
+        note(f"{result.bad_rows} rows cannot be read; see {out / 'bad-rows-*.jsonl'}")
+    if result.below_confidence:
+        note(f"{result.below_confidence} rows are below data.min_confidence and were left out")
     if as_json:
         write_json(
             {
@@ -87,13 +92,15 @@ def train(
                 "stopped_early": result.stopped_early,
                 "best_step": result.best_step,
                 "bad_pairs": result.bad_pairs,
+                "bad_rows": result.bad_rows,
+                "below_confidence": result.below_confidence,
                 "validation": None if result.last is None else result.last.to_dict(),
             }
         )
         return
     if result.last is not None:
         rows = [
-            [axis, str(found.decided), f"{found.accuracy:.4f}", f"{found.bernoulli:.4f}"]
+            [axis, str(found.decided), *map(_cell, (found.accuracy, found.bernoulli))]
             for axis, found in result.last.axes.items()
         ]
         write_table(["axis", "decided pairs", "accuracy", "nats per vote"], rows)
@@ -103,3 +110,7 @@ def train(
         else f"; best at step {result.best_step}"
     )
     write_line(f"{out / 'last'}: {result.steps} steps{best}")
+
+
+def _cell(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "-"

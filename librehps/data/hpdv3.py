@@ -226,12 +226,16 @@ def comparison_from_row(
 
 
 def _row(comparison: Comparison, base: Path) -> dict[str, Any]:
-    first = comparison if comparison.target >= 0.5 else comparison.swapped()
+    turned = comparison.target < 0.5
+    first = comparison.swapped() if turned else comparison
     votes = None
-    if first.votes is not None:
-        won = round(first.target * first.votes)
-        if won / first.votes == first.target:
-            votes = [won, first.votes - won]
+    if comparison.votes is not None:
+        # Asked of what was said: one less a share is rounded.
+        won = round(comparison.target * comparison.votes)
+        if won / comparison.votes == comparison.target:
+            votes = [won, comparison.votes - won]
+            if turned:
+                votes.reverse()
     extra: dict[str, Any] = {"key": first.key} if first.key else {}
     if first.axis_targets:
         extra["axis_targets"] = dict(first.axis_targets)

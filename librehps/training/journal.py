@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -103,7 +104,7 @@ def draw_curves(folder: Path) -> Path:
     losses.plot(*_smooth(train, "loss"), label="train, averaged", color="0.6", linewidth=1)
     losses.plot(
         [row["step"] for row in checks],
-        [row["loss"] for row in checks],
+        [_number(row["loss"]) for row in checks],
         marker="o",
         markersize=3,
         label="validation",
@@ -112,7 +113,7 @@ def draw_curves(folder: Path) -> Path:
     losses.legend(frameon=False)
     for axis in checks[-1]["axes"] if checks else ():
         steps = [row["step"] for row in checks]
-        values = [row["axes"][axis]["accuracy"] for row in checks]
+        values = [_number(row["axes"][axis]["accuracy"]) for row in checks]
         accuracies.plot(steps, values, marker="o", markersize=3, label=axis)
     accuracies.axhline(0.5, color="0.8", linestyle="--", linewidth=1)
     accuracies.set(xlabel="step", title="Accuracy against the majority, ties left out")
@@ -123,6 +124,10 @@ def draw_curves(folder: Path) -> Path:
     path = folder / CURVES
     figure.savefig(path, dpi=120)
     return path
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _smooth(rows: list[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from librehps.training.fsdp import Sharded, is_sharded
 from librehps.training.keeping import without_weights
 from librehps.training.objective import Objective
 from librehps.training.optimizers import parameter_groups
-from librehps.training.processes import Turn
+from librehps.training.processes import Turn, mean
 from librehps.training.recipe import Recipe
 from librehps.training.schedule import rate_share
 from librehps.training.sharding import whole_state
@@ -114,10 +114,12 @@ class Learner:
         torch.manual_seed(place % 2**63)
         self.model.train()
         loss, pairs, position = 0.0, 0, Position()
-        for number, batch in enumerate(batches, start=1):
+        together = list(batches)
+        labels = self._labels(together)
+        for number, batch in enumerate(together, start=1):
             for turn in self.distribution.in_step(batch.parts()):
                 with self.distribution.passing(last=turn.last and number == run.accumulate):
-                    loss += self._learn_from(turn, batch, step=step)
+                    loss += self._learn_from(turn, labels, step=step)
             pairs += len(batch.keys)
             position = batch.after
         norm = self.distribution.step(share)
@@ -148,8 +150,20 @@ class Learner:
         )
         self.objective.check(self.model.heads, outputs)
 
-    def _learn_from(self, turn: Turn[PairBatch], of: PairBatch, *, step: int) -> float:
-        """Add the gradient of a part of a batch to the others; return its share of the loss.
+    def _labels(self, batches: Sequence[PairBatch]) -> dict[str, float]:
+        """Return what the labels of an update weigh, by head, as the mean over the processes.
+
+        Their gradients are averaged, too; so an update is the same however its pairs are spread
+        over batches and processes.
+        """
+        heads = {name: head.axes for name, head in self.model.heads.items()}
+        own = self.objective.labels(heads, batches)
+        return {name: mean(self._accelerator, weight) for name, weight in own.items()}
+
+    def _learn_from(
+        self, turn: Turn[PairBatch], labels: Mapping[str, float], *, step: int
+    ) -> float:
+        """Add the gradient of a part of an update to the others; return its share of the loss.
 
         One that does not count is gone through for the sake of other processes, and adds nothing.
         """
@@ -157,14 +171,14 @@ class Learner:
         with self.autocast():
             outputs = self.distribution.forward(pairs.batch.to(device=self.model.device))
         values = self.objective.values(outputs, pairs)
-        loss = self.objective.total(values, pairs, whole=of)
+        loss = self.objective.total(values, pairs, out_of=labels)
         if not bool(torch.isfinite(loss)):
             raise InputError(
                 f"the loss is {float(loss.detach())} at step {step + 1}, on the pairs "
                 f"{', '.join(pairs.keys[:4])} …: lower the learning rate, or look at these",
                 code="loss_not_finite",
             )
-        loss = loss * turn.counts / self._recipe.run.accumulate
+        loss = loss * turn.counts
         self.distribution.backward(loss)
         return float(loss.detach())
 

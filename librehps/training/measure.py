@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -34,8 +35,8 @@ class AxisMeasure:
         decided: Those whose label is not a tie.
         accuracy: Share of the decided pairs whose preferred image scores higher; equal scores count
             half. NaN without any.
-        brier: Mean squared difference of predicted and voted share, over all pairs.
-        bernoulli: Mean ``-y log p - (1 - y) log(1 - p)`` in nats, over all pairs.
+        brier: Mean squared difference of predicted and voted share, over all pairs. NaN without.
+        bernoulli: Mean ``-y log p - (1 - y) log(1 - p)`` in nats, over all pairs. NaN without.
     """
 
     pairs: int
@@ -58,8 +59,12 @@ class Measure:
     axes: dict[str, AxisMeasure]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON data."""
-        return {"loss": self.loss, "axes": {k: asdict(v) for k, v in self.axes.items()}}
+        """Return it as JSON data; what is not defined is ``None``."""
+        axes = {
+            axis: {name: _finite(value) for name, value in asdict(found).items()}
+            for axis, found in self.axes.items()
+        }
+        return {"loss": _finite(self.loss), "axes": axes}
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,9 @@ def measure(
             outputs = model(pairs.batch.to(device=model.device, dtype=model.dtype))
             if not turn.counts:
                 continue
-            loss = float(objective.total(objective.values(outputs, pairs), pairs, whole=whole))
+            scored = {name: output.axes for name, output in outputs.items()}
+            labels = objective.labels(scored, [whole])
+            loss = float(objective.total(objective.values(outputs, pairs), pairs, out_of=labels))
             found.losses.append(loss * len(whole.keys))
             found.counts.append(len(pairs.keys))
             for output in outputs.values():
@@ -134,6 +141,10 @@ def measure(
         loss=sum(losses) / sum(counts),
         axes={axis: _of_axis(torch.cat(parts)) for axis, parts in rows.items()},
     )
+
+
+def _finite(value: int | float) -> int | float | None:
+    return value if math.isfinite(value) else None
 
 
 def _parts(loader: PairLoader) -> Iterator[_Part]:

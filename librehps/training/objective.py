@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,28 +87,42 @@ class Objective:
         values: Mapping[str, AxisValues],
         pairs: PairBatch,
         *,
-        whole: PairBatch | None = None,
+        out_of: Mapping[str, float] | None = None,
     ) -> Float[Tensor, ""]:
         """Return the sum over heads of the mean loss, weighted by axis and by confidence.
 
         Args:
             values: What `values` found for these pairs.
             pairs: The pairs.
-            whole: The batch of which they are one of the ``parts()``. The totals of all parts add
-                up to that of the whole, and so do their gradients: each counts as much of the mean
-                as it has of the labels.
+            out_of: What `labels` found, by head, for all pairs that are averaged together and of
+                which these are a part; they are all if ``None``. The totals of all parts add up to
+                that of the whole, and so do their gradients: each counts as much of the mean as it
+                has of the labels.
         """
         means = [value.mean(pairs.weights.to(value.values.device)) for value in values.values()]
-        if whole is not None and whole is not pairs:
+        if out_of is not None:
             shares = (
-                self._labels(value.axes, pairs) / max(self._labels(value.axes, whole), _NO_LABELS)
-                for value in values.values()
+                self._labels(value.axes, pairs) / max(out_of[name], _NO_LABELS)
+                for name, value in values.items()
             )
             means = [mean * share for mean, share in zip(means, shares, strict=True)]
         return torch.stack(means).sum()
 
+    def labels(
+        self, heads: Mapping[str, tuple[str, ...]], batches: Sequence[PairBatch]
+    ) -> dict[str, float]:
+        """Return what the labels of some batches weigh together: by head, the mean loss's divisor.
+
+        Args:
+            heads: The axes of each.
+            batches: The pairs.
+        """
+        return {
+            name: sum(self._labels(axes, pairs) for pairs in batches)
+            for name, axes in heads.items()
+        }
+
     def _labels(self, axes: tuple[str, ...], pairs: PairBatch) -> float:
-        """Return what the labels of some axes weigh together: the mean loss's divisor."""
         columns = [pairs.axes.index(axis) for axis in axes]
         weights = torch.tensor([self.loss.weights.get(axis, 1.0) for axis in axes])
         labelled = ~pairs.target[:, columns].isnan()

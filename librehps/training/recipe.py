@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 
 from librehps.errors import ConfigError
 from librehps.registry import nearest
+from librehps.training.strict_yaml import read_strict_yaml
 
 __all__ = [
     "PARTS",
@@ -248,7 +249,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        document = read_strict_yaml(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is no recipe: {error}", code="recipe_file") from error
     if not isinstance(document, dict):
@@ -261,7 +262,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
                 f"{override!r} is no key=value, such as run.steps=100", code="recipe_key"
             )
         try:
-            value = yaml.safe_load(text)
+            value = read_strict_yaml(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"{override!r}: {error}", code="recipe_value") from error
         _put(data, name.split("."), value, name)
@@ -270,10 +271,12 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def _put(data: dict[str, Any], keys: Sequence[str], value: Any, name: str) -> None:
     for key in keys[:-1]:
-        inner: Any = data.setdefault(key, {})
+        inner: Any = data.get(key, {})
         if not isinstance(inner, dict):
             raise ConfigError(f"{name}: {key!r} holds no keys", code="recipe_key")
-        data = cast("dict[str, Any]", inner)
+        # A copy: an anchor may have put the same mapping in two places.
+        data[key] = dict(cast("dict[str, Any]", inner))
+        data = data[key]
     data[keys[-1]] = value
 
 

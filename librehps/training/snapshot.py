@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -22,11 +22,20 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from librehps.data.loader import BadPair, Position
+from librehps.data.records import Comparison
 from librehps.errors import CheckpointError
 from librehps.training.distribution import StatefulOptimizer
 from librehps.training.sharding import cut_like, whole, whole_state
 
-__all__ = ["Progress", "fingerprint", "latest_snapshot", "read_snapshot", "write_snapshot"]
+__all__ = [
+    "Progress",
+    "comparisons_digest",
+    "fingerprint",
+    "latest_snapshot",
+    "read_snapshot",
+    "remove_leftovers",
+    "write_snapshot",
+]
 
 _NAME = re.compile(r"step-(\d{8})")
 _FORMAT = 1
@@ -62,6 +71,7 @@ def write_snapshot(
     recipe: Mapping[str, Any],
     frozen: str = "",
     processes: int = 1,
+    data: str = "",
     writes: bool = True,
     keep: int = 2,
 ) -> Path:
@@ -75,6 +85,7 @@ def write_snapshot(
         recipe: What the run was started with; going on with another is refused.
         frozen: The `fingerprint` of the model at the start; going on over another is refused.
         processes: How many go through the data together; going on with others is refused.
+        data: The `comparisons_digest` of what is learned from; going on with other is refused.
         writes: Whether this process writes; the others hand over their shares of tensors.
         keep: How many snapshots stay.
     """
@@ -105,6 +116,7 @@ def write_snapshot(
         "numbers": numbers,
         "processes": processes,
         "frozen": frozen,
+        "data": data,
         "recipe": recipe,
     }
     (part / "state.json").write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
@@ -133,13 +145,15 @@ def read_snapshot(
     recipe: Mapping[str, Any],
     frozen: str = "",
     processes: int = 1,
+    data: str = "",
 ) -> Progress:
     """Put a snapshot's tensors in place, and return where the run stands.
 
     Raises:
         CheckpointError: The snapshot is damaged (code ``snapshot_damaged``), the recipe is another
-            one (``snapshot_recipe``), or so are the number of processes (``snapshot_processes``) or
-            the weights that do not learn (``snapshot_start``).
+            one (``snapshot_recipe``), or so are the number of processes (``snapshot_processes``),
+            the comparisons (``snapshot_data``) or the weights that do not learn
+            (``snapshot_start``).
     """
     try:
         state = json.loads((place / "state.json").read_text("utf-8"))
@@ -168,7 +182,14 @@ def read_snapshot(
             code="snapshot_processes",
             item=str(place),
         )
-    # An earlier version did not look.
+    # An earlier version did not look at these two.
+    if state.get("data", data) != data:
+        raise CheckpointError(
+            "was made with other comparisons, in which its place means nothing: put back the files "
+            "that the run began with, or start in a new folder",
+            code="snapshot_data",
+            item=str(place),
+        )
     if state.get("frozen", frozen) != frozen:
         raise CheckpointError(
             "was made over a start with other weights, of which it holds only those that learn: "
@@ -217,6 +238,23 @@ def fingerprint(model: nn.Module) -> str:
         some = values[:: max(1, len(values) // 1000)].to("cpu", torch.float64)
         digest.update(f"{name} {list(parameter.shape)}".encode() + some.numpy().tobytes())
     return digest.hexdigest() if frozen else ""
+
+
+def comparisons_digest(files: Iterable[Sequence[Comparison]]) -> str:
+    """Return what tells comparisons from others: who said what of which, without the pictures."""
+    digest = sha256()
+    for comparisons in files:
+        digest.update(b"file")
+        for one in comparisons:
+            digest.update(repr(one).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
+
+
+def remove_leftovers(out: Path) -> None:
+    """Remove what a run that was killed had begun to write in its folder and not finished."""
+    for pattern in (".best.*.tmp", ".last.*.tmp", "snapshots/.step-*.part"):
+        for begun in out.glob(pattern):
+            shutil.rmtree(begun, ignore_errors=True)
 
 
 def _learning(model: nn.Module) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,9 +14,8 @@ from typing import Any
 
 import torch
 
-from librehps.data.hpdv3 import read_hpdv3
+from librehps.data.hpdv3 import HPDv3, read_hpdv3
 from librehps.data.loader import BadPair, PairBatch, PairLoader, Position
-from librehps.data.records import Comparison
 from librehps.errors import ConfigError, InputError
 from librehps.inputs.processor import Processor
 from librehps.processing import load_processor
@@ -27,12 +26,24 @@ from librehps.training.learner import Learner
 from librehps.training.measure import Measure, measure
 from librehps.training.processes import gather, mean, open_processes
 from librehps.training.recipe import Recipe
-from librehps.training.snapshot import Progress, latest_snapshot, read_snapshot, write_snapshot
+from librehps.training.snapshot import (
+    Progress,
+    comparisons_digest,
+    latest_snapshot,
+    read_snapshot,
+    remove_leftovers,
+    write_snapshot,
+)
 from librehps.writing import write_lines
 
 __all__ = ["TrainingResult", "train"]
 
-_BEFORE_THE_FIRST_STEP = {"recipe.json", "bad-rows-train.jsonl", "bad-rows-validation.jsonl"}
+_BEFORE_THE_FIRST_STEP = {
+    "recipe.json",
+    "bad-pairs.jsonl",
+    "bad-rows-train.jsonl",
+    "bad-rows-validation.jsonl",
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,9 @@ class TrainingResult:
         stopped_early: Whether patience ran out before the steps did.
         last: What the last weights measure; ``None`` without a validation set.
         best_step: Step of the weights in ``best/``; ``None`` without a validation set.
-        bad_pairs: Comparisons that were left out.
+        bad_pairs: Comparisons that were left out, of training and validation, each counted once.
+        bad_rows: Rows of both files that could not be read.
+        below_confidence: Rows of both that were left out for ``data.min_confidence``.
     """
 
     folder: Path
@@ -54,6 +67,8 @@ class TrainingResult:
     last: Measure | None
     best_step: int | None
     bad_pairs: int
+    bad_rows: int = 0
+    below_confidence: int = 0
 
 
 def train(
@@ -87,7 +102,7 @@ def train(
         ConfigError: The folder is not empty, or holds no run to resume (code ``run_folder``); the
             recipe asks for what cannot be (other codes).
         CheckpointError: The start or a snapshot is damaged, or the snapshot is of another recipe,
-            of other frozen weights, or of another number of processes.
+            of other data, of other frozen weights, or of another number of processes.
         InputError: Too many comparisons cannot be used (``data_bad_rows``), or a loss or its
             gradient is not finite (``loss_not_finite``).
     """
@@ -130,12 +145,14 @@ class _Run:
         self.learner = Learner(recipe, self.accelerator)
         self.model = self.learner.model
         self.objective = self.learner.objective
+        self.files: list[HPDv3] = []
         self.loader = self._loader(recipe.data.train, shuffle=True)
         self.validation = (
             None
             if recipe.data.validation is None
             else self._loader(recipe.data.validation, shuffle=False)
         )
+        self.data = comparisons_digest(file.comparisons for file in self.files)
         self.progress = Progress()
         self.journal: Journal | None = None
 
@@ -148,7 +165,10 @@ class _Run:
             recipe=self.recipe.to_dict(),
             frozen=self.learner.frozen,
             processes=self.accelerator.num_processes,
+            data=self.data,
         )
+        if self.writes:
+            remove_leftovers(self.out)
         # Each process counts its share of them; together they are all of them again.
         own, count = self.loader.share
         self.loader.bad = list(self.progress.bad[own::count])
@@ -161,8 +181,16 @@ class _Run:
         stopped = left > 0 and self._out_of_patience()
         with ExitStack() as stack:
             advance = stack.enter_context(
-                progress_bar("training", left, shown=shown and self.writes)
+                progress_bar(
+                    "training",
+                    left,
+                    shown=shown and self.writes,
+                    unit="pairs",
+                    each=float(run.batch_pairs * run.accumulate * self.accelerator.num_processes),
+                )
             )
+            # Where a run stops because of them, the list is what helps.
+            stack.callback(self._list_bad, self.loader.bad)
             if self.writes:
                 self.journal = stack.enter_context(Journal(self.out, step=self.progress.step))
             if left <= 0 or stopped:
@@ -186,7 +214,9 @@ class _Run:
             stopped_early=stopped,
             last=last,
             best_step=None if last is None else self.progress.best_step,
-            bad_pairs=len(self._bad()),
+            bad_pairs=len({one.key for one in self._all_bad()}),
+            bad_rows=sum(len(file.bad) for file in self.files),
+            below_confidence=sum(file.below_confidence for file in self.files),
         )
 
     def _step(self, batches: Iterator[PairBatch]) -> None:
@@ -273,16 +303,21 @@ class _Run:
             recipe=self.recipe.to_dict(),
             frozen=self.learner.frozen,
             processes=self.accelerator.num_processes,
+            data=self.data,
             writes=self.writes,
         )
 
     def _finish(self) -> None:
         self._save_model("last")
-        bad = self._bad()
+        bad = self._all_bad()
         if self.writes:
             draw_curves(self.out)
-            write_lines(self.out / "bad-pairs.jsonl", (json.dumps(vars(one)) + "\n" for one in bad))
+        self._list_bad(bad)
         self.accelerator.wait_for_everyone()
+
+    def _list_bad(self, bad: Sequence[BadPair]) -> None:
+        if self.writes:
+            write_lines(self.out / "bad-pairs.jsonl", (json.dumps(vars(one)) + "\n" for one in bad))
 
     def _save_model(self, name: str) -> None:
         state = self.learner.state(keep=self.writes)
@@ -296,23 +331,29 @@ class _Run:
             )
 
     def _bad(self) -> tuple[BadPair, ...]:
-        """Return the comparisons that any of the processes left out."""
+        """Return the comparisons to learn from that any of the processes left out."""
         return tuple(
             one for found in gather(self.accelerator, tuple(self.loader.bad)) for one in found
         )
 
+    def _all_bad(self) -> tuple[BadPair, ...]:
+        """Return these and those of the validation set."""
+        own = () if self.validation is None else tuple(self.validation.bad)
+        return self._bad() + tuple(one for found in gather(self.accelerator, own) for one in found)
+
     def _loader(self, file: str, *, shuffle: bool) -> PairLoader:
         data, run = self.recipe.data, self.recipe.run
         kind = "train" if shuffle else "validation"
-        comparisons: tuple[Comparison, ...] = read_hpdv3(
+        found = read_hpdv3(
             Path(file),
             root=None if data.root is None else Path(data.root),
             min_confidence=data.min_confidence,
             max_bad_share=data.max_bad_share,
             bad_rows=self.out / f"bad-rows-{kind}.jsonl" if self.writes else None,
-        ).comparisons
+        )
+        self.files.append(found)
         return PairLoader(
-            comparisons,
+            found.comparisons,
             self.processor,
             batch_pairs=run.batch_pairs,
             axes=self.model.axes,

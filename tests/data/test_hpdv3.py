@@ -200,6 +200,19 @@ def test_votes_are_written_as_the_format_has_them(tmp_path: Path) -> None:
     assert "librehps" not in row
 
 
+def test_no_count_of_votes_is_lost_to_rounding(tmp_path: Path) -> None:
+    counts = [(won, votes) for votes in range(1, 41) for won in range(votes + 1)]
+    images = {"image_a": tmp_path / "a.png", "image_b": tmp_path / "b.png"}
+    records = [
+        Comparison(prompt="p", target=won / votes, votes=votes, **images) for won, votes in counts
+    ]
+    write_hpdv3(tmp_path / "out.json", records)
+    rows = json.loads((tmp_path / "out.json").read_text())
+    assert [row["choice_dist"] for row in rows] == [
+        sorted([won, votes - won], reverse=True) for won, votes in counts
+    ]
+
+
 def test_an_image_outside_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     record = Comparison(
         prompt="p", image_a=tmp_path / "a.png", image_b=tmp_path.parent / "b.png", target=1.0

@@ -48,8 +48,9 @@ def parts_of() -> Callable[[Recipe, int], list[int]]:
     """Return a function that says in how many parts one of two processes computes a batch."""
 
     def parts(recipe: Recipe, process: int) -> list[int]:
+        root = None if recipe.data.root is None else Path(recipe.data.root)
         loader = PairLoader(
-            read_hpdv3(Path(recipe.data.train)).comparisons,
+            read_hpdv3(Path(recipe.data.train), root=root).comparisons,
             load_processor(Path(recipe.start)),
             batch_pairs=recipe.run.batch_pairs,
             seed=recipe.run.seed,

@@ -80,7 +80,8 @@ def test_the_totals_of_parts_add_up_to_that_of_the_whole(place: Path) -> None:
         output = HeadOutput(mean=wide[rows], sigma=None, axes=AXES)
         lone = HeadOutput(mean=wide[rows, :1], sigma=None, axes=("overall",))
         values = objective.values({"multi_axis": output, "scalar": lone}, pairs)
-        return objective.total(values, pairs, whole=whole)
+        labels = objective.labels({name: one.axes for name, one in values.items()}, [whole])
+        return objective.total(values, pairs, out_of=labels)
 
     firsts = [sum(len(part.keys) for part in parts[:number]) for number in range(len(parts))]
     at_once, added = (
@@ -97,7 +98,8 @@ def test_parts_without_any_label_add_nothing(pairs: PairBatch) -> None:
     part = replace(nothing, keys=nothing.keys[:])
     objective = Objective(AxisLoss(BradleyTerry()))
     values = objective.values(outputs(pairs), nothing)
-    assert float(objective.total(values, part, whole=nothing)) == 0.0
+    labels = objective.labels({name: one.axes for name, one in values.items()}, [nothing])
+    assert float(objective.total(values, part, out_of=labels)) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,22 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     assert again == recipe
 
 
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "twice.yaml").write_text("start: a\nrun: {steps: 1}\nrun: {steps: 2}\n")
+    with pytest.raises(ConfigError, match="'run' is there twice") as caught:
+        read_recipe(tmp_path / "twice.yaml")
+    assert caught.value.code == "recipe_file"
+    with pytest.raises(ConfigError, match="'vision' is there twice"):
+        read_recipe(written(tmp_path, LEAST), ["optimizer.scales={vision: 0, vision: 1}"])
+
+
+def test_an_override_changes_one_place_of_an_anchor(tmp_path: Path) -> None:
+    text = yaml.safe_dump(LEAST) + "optimizer: {scales: &x {heads: 2}}\naxis_weights: *x\n"
+    (tmp_path / "shared.yaml").write_text(text)
+    found = read_recipe(tmp_path / "shared.yaml", ["optimizer.scales.heads=5"])
+    assert (found.optimizer.scales, found.axis_weights) == ({"heads": 5.0}, {"heads": 2.0})
+
+
 def test_overrides_reach_inside_and_are_yaml(tmp_path: Path) -> None:
     overrides = [
         "run.steps=7",

@@ -133,9 +133,21 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(
     assert losses[0] == losses[1]
 
 
+def uneven(tmp_path: Path, settings: dict[str, Any], place: Path) -> None:
+    """Let a recipe learn from pairs that count differently and of which some lack a label."""
+    rows = json.loads((place / "train.json").read_text())
+    for number, row in enumerate(rows):
+        row["confidence"] = 0.01 if number % 2 else 1.0
+        if number % 3:
+            row["librehps"]["axis_targets"].pop("style")
+    (tmp_path / "uneven.json").write_text(json.dumps(rows))
+    settings["data"] |= {"train": str(tmp_path / "uneven.json"), "root": str(place)}
+
+
 def test_accumulating_two_batches_is_a_batch_of_twice_the_size(
-    tmp_path: Path, settings: dict[str, Any]
+    tmp_path: Path, settings: dict[str, Any], place: Path
 ) -> None:
+    uneven(tmp_path, settings, place)
     once = ["run.steps=1", "run.batch_pairs=4", "data.validation=null"]
     twice = ["run.steps=1", "run.batch_pairs=2", "run.accumulate=2", "data.validation=null"]
     runs = (tmp_path / "once", tmp_path / "twice")
@@ -172,7 +184,9 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(
     settings: dict[str, Any],
     lora: dict[str, Any] | None,
     parts_of: Callable[[Recipe, int], list[int]],
+    place: Path,
 ) -> None:
+    uneven(tmp_path, settings, place)
     settings["lora"] = lora
     settings["loss"] = "bradley_terry"
     settings["run"] |= {"steps": 4, "batch_pairs": 4, "accumulate": 2, "evaluate_every": 2}
@@ -273,10 +287,47 @@ def test_an_image_that_is_gone_is_listed_and_too_many_stop_the_run(
         train(recipe(tmp_path, settings, *overrides), tmp_path / "strict", device="cpu")
     assert caught.value.code == "data_bad_rows"
     lenient = recipe(tmp_path, settings, *overrides, "data.max_bad_share=0.2")
+    # The list is there too where there were too many.
+    (line, *_) = (tmp_path / "strict" / "bad-pairs.jsonl").read_text().splitlines()
+    assert "nothing.png" in json.loads(line)["reason"]
     result = train(lenient, tmp_path / "lenient", device="cpu")
-    assert result.bad_pairs >= 1
+    # Once, in however many epochs it was met.
+    assert result.bad_pairs == 1
     lines = (tmp_path / "lenient" / "bad-pairs.jsonl").read_text().splitlines()
     assert "nothing.png" in json.loads(lines[0])["reason"]
+
+
+def test_what_is_left_out_of_the_validation_set_and_of_files_is_counted(
+    tmp_path: Path, settings: dict[str, Any], place: Path
+) -> None:
+    for name, wrong in (("train", {"prompt": 3}), ("validation", {"path1": "images/no.png"})):
+        rows = json.loads((place / f"{name}.json").read_text())
+        rows[1] |= wrong
+        rows[2]["confidence"] = 0.1
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    files = [f"data.{name}={tmp_path / name}.json" for name in ("train", "validation")]
+    lenient = ["data.max_bad_share=0.3", "data.min_confidence=0.5", f"data.root={place}"]
+    asked = recipe(tmp_path, settings, *files, *lenient, "run.steps=2")
+    result = train(asked, tmp_path / "run", device="cpu")
+    assert (result.bad_pairs, result.bad_rows, result.below_confidence) == (1, 1, 2)
+    (line,) = (tmp_path / "run" / "bad-pairs.jsonl").read_text().splitlines()
+    assert "no.png" in json.loads(line)["reason"]
+
+
+def test_an_axis_that_nobody_has_judged_is_null(
+    tmp_path: Path, settings: dict[str, Any], place: Path
+) -> None:
+    rows = json.loads((place / "validation.json").read_text())
+    for row in rows:
+        del row["librehps"]["axis_targets"]
+    (tmp_path / "validation.json").write_text(json.dumps(rows))
+    asked = [f"data.validation={tmp_path / 'validation.json'}", f"data.root={place}", "run.steps=2"]
+    result = train(recipe(tmp_path, settings, *asked), tmp_path / "run", device="cpu")
+    assert result.last is not None
+    style = result.last.to_dict()["axes"]["style"]
+    assert style == {"pairs": 0, "decided": 0} | dict.fromkeys(("accuracy", "brier", "bernoulli"))
+    json.dumps(result.last.to_dict(), allow_nan=False)
+    assert "NaN" not in (tmp_path / "run" / "log.jsonl").read_text()
 
 
 def test_a_loss_that_needs_a_sigma_refuses_heads_without_before_data_is_read(
@@ -299,8 +350,27 @@ def test_what_cannot_be_resumed_is_refused(tmp_path: Path, settings: dict[str, A
     with pytest.raises(CheckpointError, match="another run"):
         train(longer, tmp_path / "run", resume=True, device="cpu")
     before = weights(tmp_path / "run")
+    # What writing leaves behind where it is killed goes with the next try.
+    for name in (".best.0a1b2c3d.tmp", ".last.0a1b2c3d.tmp", "snapshots/.step-00000009.part"):
+        (tmp_path / "run" / name).mkdir()
     assert train(short, tmp_path / "run", resume=True, device="cpu").steps == 2
     assert all(before[k].equal(tensor) for k, tensor in weights(tmp_path / "run").items())
+    assert not [path for path in (tmp_path / "run").rglob(".*") if path.is_dir()]
+
+
+def test_a_run_is_not_resumed_over_other_comparisons(
+    tmp_path: Path, settings: dict[str, Any], place: Path
+) -> None:
+    uneven(tmp_path, settings, place)
+    short = recipe(tmp_path, settings, "run.steps=2", "data.validation=null")
+    train(short, tmp_path / "run", device="cpu")
+    file = tmp_path / "uneven.json"
+    rows = json.loads(file.read_text())
+    rows[0]["choice_dist"].reverse()
+    file.write_text(json.dumps(rows))
+    with pytest.raises(CheckpointError, match="other comparisons") as caught:
+        train(short, tmp_path / "run", resume=True, device="cpu")
+    assert caught.value.code == "snapshot_data"
 
 
 def test_a_head_and_a_loss_of_ones_own_are_trained_by_the_example(
