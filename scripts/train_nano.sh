@@ -57,7 +57,6 @@ stage 2 1/last one-object 2400 0.2 0.2 0.2 0.1
 stage 3 2/last strong 2250 0.3 0.3 0.3 0
 stage 4 3/last world 3900 1 0.5 0.3 0.02
 stage 5 4/last more 5700 1 0.5 0.3 0.4 "$panel"
-slower=(optimizer.learning_rate=0.0004 optimizer.matrix_learning_rate=0.0008)
 stage 6 5/last placed 425 1 0.4 0.1 0 "$panel"
 stage 7 6/last one-or-two 1720 1 0.5 0.3 0 "$panel"
 stage 8 7/last two 690 1 0.5 0.3 0 "$panel"
@@ -81,4 +80,12 @@ lesson 17 16/last "$PROCESSES" 6400 --judge --pictures "$((64 / PROCESSES))" --s
 stage 18 17 more 800 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=31
 lesson 19 18/last "$PROCESSES" 2800 --judge --rate 0.0008 --pictures "$((64 / PROCESSES))" --seed 411
 stage 20 19 more 600 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=41
-echo "trained: $WORK/20/last"
+# Of colours and of shuffled parts the strengths were told worst.
+lesson 21 20/last "$PROCESSES" 6000 --judge --pictures "$((64 / PROCESSES))" --seed 733 \
+  --practice colour=3,shuffled=2,broken=1.2,texture=1.5
+stage 22 21 more 800 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=51
+# What the model sees is settled; a head that can bend says how sure it is.
+[ -e "$WORK/bent" ] || "$PYTHON" -m librehps init "$WORK/bent" --from "$WORK/22/last" --hidden-sizes 64 --dtype float32
+stage 23 bent more 1500 1 1 1 0.7 loss=thurstone run.seed=61 optimizer.kind=adamw optimizer.learning_rate=0.002 \
+  "optimizer.scales={patches: 0, vision: 0, merger: 0, backbone: 0}"
+echo "trained: $WORK/23/last"

@@ -60,6 +60,7 @@ class Fresh:
         *,
         head: str = "multi_axis",
         axes: Sequence[str] | None = None,
+        hidden_sizes: Sequence[int] | None = None,
         pooling: str = "last",
         dtype: str = "bfloat16",
         seed: int = 0,
@@ -70,11 +71,13 @@ class Fresh:
         """Check what was asked for, before anything is read or drawn.
 
         Raises:
-            ConfigError: A name that means nothing, axes for a head that chooses its own, or bounds
-                that contradict each other.
+            ConfigError: A name that means nothing, axes or widths for a head that chooses its own,
+                or bounds that contradict each other.
         """
+        chosen = {"axes": axes, "hidden_sizes": hidden_sizes}
         fresh = cls(
-            head={"kind": head} | ({} if axes is None else {"axes": list(axes)}),
+            head={"kind": head}
+            | {name: list(given) for name, given in chosen.items() if given is not None},
             pooling=pooling,
             dtype=choose_dtype(dtype, torch.device("cpu")),
             seed=seed,

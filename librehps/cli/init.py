@@ -70,6 +70,14 @@ def init(
             "where it has a choice.",
         ),
     ] = None,
+    hidden_sizes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTHS",
+            help="Layers between, separated by commas, where the head has a choice: an MLP instead "
+            "of a linear head.",
+        ),
+    ] = None,
     pooling: Annotated[
         str, typer.Option(metavar="NAME", help="What the head reads: last, marked, mean.")
     ] = "last",
@@ -118,6 +126,7 @@ def init(
     start = fresh.Fresh.of(
         head=head,
         axes=None if axes is None else [name.strip() for name in axes.split(",")],
+        hidden_sizes=None if hidden_sizes is None else _widths(hidden_sizes),
         pooling=pooling,
         dtype=dtype,
         seed=seed,
@@ -161,3 +170,12 @@ def init(
         )
     else:
         write_line(f"{out}: {backbone:,} backbone and {heads:,} head parameters, untrained")
+
+
+def _widths(text: str) -> list[int]:
+    try:
+        return [int(width) for width in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"--hidden-sizes takes numbers such as 64 or 256,64: not {text!r}"
+        ) from error

@@ -42,12 +42,14 @@ def test_options_reach_the_checkpoint(tmp_path: Path) -> None:
     out, template = tmp_path / "model", tmp_path / "template.txt"
     template.write_text("{prompt}\n<|vision_start|>{image}<|vision_end|>")
     options = ["--axes", "overall, style", "--pooling", "mean", "--dtype", "float32"]
+    options += ["--hidden-sizes", "8,4"]
     budget = ["--min-pixels", "1024", "--max-pixels", "4096"]
     result = run(str(out), "--preset", "nano", *options, *budget, "--template", str(template))
     assert result.exit_code == 0, result.stderr
     assert "untrained" in result.stdout
     key = json.loads((out / "config.json").read_text())["librehps"]
     assert key["axes"] == ["overall", "style"]
+    assert key["heads"]["multi_axis"]["hidden_sizes"] == [8, 4]
     assert key["pooling"] == "mean"
     assert key["trained"] is False
     assert key["pixel_budget"] == {"min_pixels": 1024, "max_pixels": 4096, "factor": 32}
@@ -86,6 +88,8 @@ def test_nothing_is_overwritten(tmp_path: Path, what: str) -> None:
         (["--preset", "nano", "--axes", "overall,beauty"], "axis_unknown"),
         (["--preset", "nano", "--axes", ""], "axis_unknown"),
         (["--preset", "nano", "--pooling", "first"], "name_unknown"),
+        (["--preset", "nano", "--hidden-sizes", "0"], "head_size"),
+        (["--preset", "nano", "--head", "ranknet", "--hidden-sizes", "8"], "head_size"),
         (["--preset", "nano", "--dtype", "int8"], "dtype_unknown"),
         (["--preset", "nano", "--min-pixels", "9000", "--max-pixels", "4000"], "pixel_budget"),
         (["--preset", "nano", "--template", "nowhere.txt"], "template_missing"),
@@ -109,6 +113,7 @@ def test_what_makes_no_sense_is_said_and_nothing_is_written(
     [
         ["--preset", "nano", "--seed", str(2**63)],
         ["--preset", "nano", "--revision", "main"],
+        ["--preset", "nano", "--hidden-sizes", "8;4"],
         ["--preset", "nano", "--local-files-only"],
     ],
 )
