@@ -141,6 +141,17 @@ def test_the_page_on_nano_shows_what_was_measured_of_the_model_in_the_package() 
     assert sum(path.stat().st_size for path in weights.parent.iterdir()) <= 12_000_000
 
 
+def test_the_page_on_nano_shows_what_sigma_could_tell() -> None:
+    page = (ROOT / "docs" / "nano.md").read_text(encoding="utf-8")
+    found = json.loads((RESULTS / "sigma-limits.json").read_text("utf-8"))
+    rows = re.search(r"\| in the order of \| AUROC \|\n\| --- \| --- \|\n((?:\|.*\n)+)", page)
+    assert rows is not None
+    printed = [line.split("|")[2].strip() for line in rows[1].splitlines()]
+    assert printed == [f"{of['value']:.2f}" for of in found["auroc"].values()]
+    weights = find_checkpoint("nano") / "model.safetensors"
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == found["weights_sha256"]
+
+
 def test_the_page_on_nano_shows_what_the_losses_reached() -> None:
     page = (ROOT / "docs" / "nano.md").read_text(encoding="utf-8")
     found = json.loads((RESULTS / "losses.json").read_text("utf-8"))
