@@ -56,16 +56,19 @@ class Objective:
                 there is a weight for an axis that no head scores (``axis_unknown``).
         """
         scored = {axis for head in heads.values() for axis in head.axes}
-        for axis in self.loss.weights:
-            if axis not in scored:
-                raise ConfigError(
-                    f"axis_weights names {axis!r}; the heads score {', '.join(sorted(scored))}",
-                    code="axis_unknown",
-                )
+        for what, named in (("axis_weights", self.loss.weights), ("a loss", self.loss.losses)):
+            for axis in named:
+                if axis not in scored:
+                    raise ConfigError(
+                        f"{what} names {axis!r}; the heads score {', '.join(sorted(scored))}",
+                        code="axis_unknown",
+                    )
         for name, output in outputs.items():
-            if output.sigma is None and self.loss.loss.uses_sigma:
+            used = (self.loss.losses.get(axis, self.loss.loss) for axis in output.axes)
+            needs = next((loss for loss in used if loss.uses_sigma), None)
+            if output.sigma is None and needs is not None:
                 raise ConfigError(
-                    f"the loss {type(self.loss.loss).__name__} needs a sigma and the head {name!r} "
+                    f"the loss {type(needs).__name__} needs a sigma and the head {name!r} "
                     "has none: choose bradley_terry, or a head with sigma",
                     code="sigma_missing",
                 )
@@ -77,8 +80,10 @@ class Objective:
             scores = pair_scores(output)
             columns = [pairs.axes.index(axis) for axis in output.axes]
             target = pairs.target.to(output.mean.device)[:, columns]
+            # Each head is asked about its own axes.
+            losses = {k: v for k, v in self.loss.losses.items() if k in output.axes}
             weights = {k: v for k, v in self.loss.weights.items() if k in output.axes}
-            loss = AxisLoss(self.loss.loss, weights=weights)
+            loss = AxisLoss(self.loss.loss, losses=losses, weights=weights)
             found[name] = loss(scores.a, scores.b, target, axes=output.axes)
         return found
 

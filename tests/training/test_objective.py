@@ -10,7 +10,7 @@ import torch
 from librehps.data import PairBatch, PairLoader, read_hpdv3
 from librehps.errors import ConfigError
 from librehps.heads import HeadOutput
-from librehps.losses import AxisLoss, BradleyTerry, LogisticNormal
+from librehps.losses import AxisLoss, BradleyTerry, Davidson, LogisticNormal
 from librehps.testing.tiny import tiny_heads, tiny_processor
 from librehps.training.objective import Objective, pair_scores
 
@@ -113,3 +113,13 @@ def test_heads_that_do_not_fit_are_refused(pairs: PairBatch, loss: Any, code: st
     with pytest.raises(ConfigError) as caught:
         Objective(loss).check(tiny_heads(hidden_size=8), outputs(pairs))
     assert caught.value.code == code
+
+
+def test_an_axis_may_have_a_loss_of_its_own(pairs: PairBatch) -> None:
+    heads = outputs(pairs)
+    plain = Objective(AxisLoss(BradleyTerry())).values(heads, pairs)
+    mixed = Objective(AxisLoss(BradleyTerry(), losses={"style": Davidson()}))
+    for name, found in mixed.values(heads, pairs).items():
+        for column, axis in enumerate(found.axes):
+            same = torch.equal(found.values[:, column], plain[name].values[:, column])
+            assert same == (axis != "style"), axis
