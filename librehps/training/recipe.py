@@ -251,7 +251,9 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         document = read_strict_yaml(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} is no recipe: {error}", code="recipe_file") from error
+        # Errors of YAML have several lines, with a picture of the place.
+        what = " ".join(str(error).split())
+        raise ConfigError(f"{path} is no recipe: {what}", code="recipe_file") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path} must hold keys and values", code="recipe_file")
     data = cast("dict[str, Any]", document)
