@@ -81,9 +81,9 @@ def decode_bytes(data: bytes, *, limits: ImageLimits) -> DecodedImage:
         limits.check_size(height=picture.height, width=picture.width)
         check_mode(picture.mode)
         check_structure(data, kind)
-        if kind == "TIFF":
-            _check_strips(picture, len(data))
         with _typed_errors(kind, data):
+            if kind == "TIFF":
+                _check_strips(picture, len(data))
             picture.load()
             pixels, notes = to_upright_rgb(picture, depth=data[24] if kind == "PNG" else None)
             frames = _count_frames(picture, kind, data)

@@ -89,6 +89,18 @@ def test_what_another_library_accepts_is_not_accepted_here(
         assert refusal(data[:cut]).code == "image_truncated"
 
 
+@pytest.mark.parametrize("kind", [2, 5, 12])
+def test_strips_that_are_no_numbers_are_damage(kind: int) -> None:
+    data = bytearray(encode("TIFF"))
+    (first,) = struct.unpack_from("<I", data, 4)
+    for entry in range(struct.unpack_from("<H", data, first)[0]):
+        at = first + 2 + 12 * entry
+        if struct.unpack_from("<H", data, at)[0] in (273, 279):
+            # Text, fractions or floats in the place of offsets and lengths.
+            struct.pack_into("<H", data, at + 2, kind)
+    assert refusal(bytes(data)).code in {"image_truncated", "image_damaged"}
+
+
 @pytest.mark.parametrize("mode", ["1", "P", "RGB", "RGBA"])
 def test_bitmaps_of_every_depth_are_whole(mode: str) -> None:
     file = io.BytesIO()
