@@ -1,4 +1,9 @@
-"""Rescaled sigmas: the head's uncertainty is right up to one factor."""
+"""Rescaled sigmas: the head's uncertainty is right up to one factor.
+
+A head with sigma states probabilities by itself, and few pairs tell a factor less well than a head
+that has seen very many may already have it. So the most likely factor is drawn towards 1, the more
+the less the pairs can tell it from 1; of a factor that they tell clearly nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +28,9 @@ from librehps.errors import InputError
 
 __all__ = ["SigmaScale"]
 
+# A likelihood ratio as small as rounding: its inverse must not overflow.
+_TINY = 1e-12
+
 
 @dataclass(frozen=True)
 class SigmaScale(FittedCalibrator):
@@ -40,7 +48,8 @@ class SigmaScale(FittedCalibrator):
 
     References:
         L. L. Thurstone, "A law of comparative judgment", 1927, case III, with all discriminal
-        dispersions in one unknown unit.
+        dispersions in one unknown unit; Efron and Morris, "Stein's estimation rule and its
+        competitors: an empirical Bayes approach", 1973, for the fit.
     """
 
     kind: ClassVar[str] = "sigma_scale"
@@ -53,7 +62,14 @@ class SigmaScale(FittedCalibrator):
 
     @classmethod
     def fit(cls, pairs: ScorePairs) -> SigmaScale:
-        """Fit by maximum likelihood: a probit regression on difference over spread.
+        """Fit a probit regression on difference over spread, and draw it towards a scale of 1.
+
+        With the most likely scale ``k`` and the likelihood ratio ``z² = 2 log(L(k) / L(1))``, which
+        is the square of ``log k`` in standard errors, the scale is ``k ** max(0, 1 - 1 / z²)``: the
+        mean of ``log k`` given the pairs, under a normal prior around 0 whose variance is what the
+        pairs say it is. From ``z = 5`` on that is the most likely scale but for 4 % of its
+        logarithm; below ``z = 1`` it is 1. Pairs that weigh differently count as ``(sum w)² / sum
+        w²`` equal ones.
 
         Raises:
             InputError: There are no sigmas, or a pair's are both 0 (code
@@ -69,11 +85,11 @@ class SigmaScale(FittedCalibrator):
         folded = pairs.folded()
         demand_differences(folded)
         demand_disagreement(pairs)
-        steepness = _probit_slope(
-            folded.difference / pairs.spread, folded.target, folded.weight / folded.weight.sum()
-        )
+        share = folded.weight / folded.weight.sum()
+        steepness, gain = _probit_slope(folded.difference / pairs.spread, folded.target, share)
         demand_rising(steepness)
-        return cls(scale=1.0 / steepness)
+        ratio = 2.0 * gain / float(share @ share)
+        return cls(scale=steepness ** -max(0.0, 1.0 - 1.0 / max(ratio, _TINY)))
 
     def tail(self, distance: Numbers, spread: Numbers | None) -> Numbers:
         """Return ``Phi(-distance / (scale spread))``; see the base class."""
@@ -97,8 +113,11 @@ class SigmaScale(FittedCalibrator):
 CALIBRATORS.register(SigmaScale.kind)(SigmaScale)
 
 
-def _probit_slope(ratio: Numbers, target: Numbers, share: Numbers) -> float:
-    """Return the slope ``k`` of ``P = Phi(k ratio)`` that is most likely; ratios not negative."""
+def _probit_slope(ratio: Numbers, target: Numbers, share: Numbers) -> tuple[float, float]:
+    """Return the most likely slope ``k`` of ``P = Phi(k ratio)``, and what it gains on ``k = 1``.
+
+    Ratios are not negative. The gain is in nats per pair, not negative but for rounding.
+    """
     unit = float(ratio.max())
     scaled = ratio / unit
 
@@ -115,4 +134,6 @@ def _probit_slope(ratio: Numbers, target: Numbers, share: Numbers) -> float:
             np.array([[(share * curvature) @ np.square(scaled)]]),
         )
 
-    return float(minimise(objective, np.zeros(1))[0]) / unit
+    found = minimise(objective, np.zeros(1))
+    gain = objective(np.array([unit]))[0] - objective(found)[0]
+    return float(found[0]) / unit, gain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def test_errors_of_many_fits_have_the_size_they_should() -> None:
     assert 0.75 < np.std(errors) < 1.25
 
 
-def test_the_fit_is_the_most_likely_one() -> None:
+def test_the_fit_is_the_most_likely_one_drawn_towards_one() -> None:
     pairs = simulate_pairs(lambda d, s: norm.cdf(d / (2 * s)), 3000, seed=3, votes=4)
     assert pairs.spread is not None
     ratio = pairs.difference / pairs.spread
@@ -49,7 +50,27 @@ def test_the_fit_is_the_most_likely_one() -> None:
         return -float((pairs.target * won + (1 - pairs.target) * lost).sum())
 
     expected = minimize_scalar(loss, bounds=(0.5, 8), method="bounded", options={"xatol": 1e-9}).x
-    assert SigmaScale.fit(pairs).scale == pytest.approx(expected, rel=1e-5)
+    drawn = expected ** (1 - 1 / (2 * (loss(1.0) - loss(expected))))
+    assert SigmaScale.fit(pairs).scale == pytest.approx(drawn, rel=1e-5)
+    assert drawn == pytest.approx(expected, rel=0.01)
+
+
+def test_a_scale_that_pairs_cannot_tell_from_one_is_one() -> None:
+    found = [
+        SigmaScale.fit(simulate_pairs(lambda d, s: norm.cdf(d / s), 400, seed=seed)).scale
+        for seed in range(100)
+    ]
+    # Two in three normal variables lie within one standard error.
+    assert 55 <= sum(scale == 1.0 for scale in found) <= 80
+    few = simulate_pairs(lambda d, s: norm.cdf(d / (3 * s)), 400, seed=0)
+    assert 2.4 < SigmaScale.fit(few).scale < 3.6
+
+
+def test_pairs_that_weigh_nothing_tell_nothing() -> None:
+    pairs = simulate_pairs(lambda d, s: norm.cdf(d / (1.3 * s)), 400, seed=5)
+    assert SigmaScale.fit(replace(pairs, weight=np.full(400, 7.0))) == SigmaScale.fit(pairs)
+    both = ScorePairs.joined([pairs, replace(pairs, weight=np.full(400, 1e-9))])
+    assert SigmaScale.fit(both).scale == pytest.approx(SigmaScale.fit(pairs).scale, rel=1e-6)
 
 
 @pytest.mark.parametrize("sure", [1e-3, 1e-12])
