@@ -8,7 +8,8 @@ Reads an evaluation and the truth of the file that it judged; needs no model and
 calibrator is fitted on the evaluation's part for fitting. On the rest it prints the calibration
 error against the votes, what chance gives to a calibrated scorer around whom votes scatter as much,
 the error less that, the error of the true probabilities against the same votes, between which
-errors the latter lies if the votes are cast again, and the error against the true probabilities.
+errors the latter lies if the votes are cast again, between which that of the ideal calibrator of
+these scores lies if pairs are drawn again and voted on, and the error against the truth.
 ``within`` says what the calibrated error is within: the noise of who knows every true probability,
 that of the ideal calibrator of these scores, chance for who is calibrated and knows as little as
 the scorer, or none of them.

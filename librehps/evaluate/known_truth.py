@@ -6,7 +6,7 @@ vote. What that one shows is the noise, and an error within it is as good as can
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -20,6 +20,7 @@ from librehps.calibration import (
     calibration_error_interval,
     expected_calibration_error,
 )
+from librehps.calibration.bootstrap import Rows
 from librehps.calibration.isotonic import pool_adjacent_violators
 from librehps.calibration.pairs import Numbers
 from librehps.calibration.table import fitted_type
@@ -43,8 +44,11 @@ class TruthComparison:
         ideal: Of the true probabilities, against the same votes.
         noise: Of the true probabilities, were the votes cast again: the mean, and between which
             errors 95 % of such votes lie.
-        ideal_calibrator: The same of the best curve from these scores to probabilities that never
-            falls, fitted to the true probabilities of the very pairs that are judged.
+        ideal_calibrator: Of the best curve from these scores to probabilities that never falls,
+            fitted to the true probabilities, were other pairs drawn with other votes: the mean, and
+            between which errors 95 % of such tests lie. Scores do not know the truth of a pair, so
+            which pairs there are is chance to whoever reads them, too; and a calibrator is judged
+            on pairs that it was not fitted to.
         against_truth: Of what the calibrator states, against the true probabilities.
     """
 
@@ -136,18 +140,22 @@ def compare_with_truth(
     stated = calibrator.of_pairs(columns)
     prompts = judged.prompt
 
-    def error(probability: Numbers, target: Numbers) -> CalibrationError:
-        return expected_calibration_error(probability, target, quantity="winner", clusters=prompts)
+    def error(probability: Numbers, target: Numbers, prompt: Rows = prompts) -> CalibrationError:
+        return expected_calibration_error(probability, target, quantity="winner", clusters=prompt)
 
     rng = np.random.default_rng(seed)
-    ballots = [rng.binomial(votes, true) / votes for _ in range(casts)]
+    num_prompts = int(prompts.max()) + 1
+    everyone = np.arange(len(held_out))
 
-    def cast_again(probability: Numbers) -> Interval:
-        again = np.array([error(probability, ballot).value for ballot in ballots])
-        low, high = np.quantile(again, (0.025, 0.975)).tolist()
-        return Interval(float(again.mean()), low, high, len(held_out), num_prompts)
+    def again(stated: Numbers, draw: Callable[[], Rows]) -> Interval:
+        errors = np.empty(casts)
+        for cast in range(casts):
+            rows = draw()
+            ballots = rng.binomial(votes[rows], true[rows]) / votes[rows]
+            errors[cast] = error(stated[rows], ballots, prompts[rows]).value
+        low, high = np.quantile(errors, (0.025, 0.975)).tolist()
+        return Interval(float(errors.mean()), low, high, len(held_out), num_prompts)
 
-    num_prompts = len(np.unique(prompts))
     return TruthComparison(
         calibrator=calibrator,
         num_prompts=num_prompts,
@@ -157,8 +165,10 @@ def compare_with_truth(
             stated, judged.target, quantity="winner", clusters=prompts
         ),
         ideal=error(true, judged.target),
-        noise=cast_again(true),
-        ideal_calibrator=cast_again(_best_curve(columns.difference, true)),
+        noise=again(true, lambda: everyone),
+        ideal_calibrator=again(
+            _best_curve(columns.difference, true), lambda: _draw_prompts(prompts, rng)
+        ),
         against_truth=error(stated, true),
     )
 
@@ -206,6 +216,13 @@ def _best_curve(difference: Numbers, true: Numbers) -> Numbers:
     # Equal scores are the same pair both ways round.
     stated = np.where(distances == 0.0, 0.5, levels)[places]
     return np.where(ahead, stated, 1.0 - stated)
+
+
+def _draw_prompts(prompts: Rows, rng: np.random.Generator) -> Rows:
+    """Return the pairs of as many prompts as there are, drawn with replacement."""
+    count = int(prompts.max()) + 1
+    times = np.bincount(rng.integers(count, size=count), minlength=count)
+    return np.repeat(np.arange(len(prompts)), times[prompts])
 
 
 def _num_votes(pairs: Sequence[ScoredPair]) -> np.ndarray:
