@@ -213,10 +213,12 @@ class PreferenceModel(nn.Module):
                     attn_impl=attn_impl if backbone == "native" else "auto",
                     kernel_impl=kernel_impl,
                 )
-        except RuntimeError as error:
-            # No memory is taken here: what fails is a size that no tensor can have.
+        except (RuntimeError, TypeError) as error:
+            # No memory is taken here: what fails is a size that no tensor can have, or, which torch
+            # calls a wrong type, one that 64 bits cannot hold.
+            reason, _, _ = str(error).partition("\n")
             raise CheckpointError(
-                f"asks for a model that cannot be built ({error})",
+                f"asks for a model that cannot be built ({reason})",
                 code="ckpt_config",
                 item=str(folder / "config.json"),
             ) from error

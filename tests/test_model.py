@@ -304,6 +304,11 @@ def test_a_tensor_that_does_not_fit_is_named(
         (lambda c: c["text_config"].update(vocab_size=513), "ckpt_shape", "513"),
         (lambda c: c["text_config"].update(vocab_size=10**18), "ckpt_config", "cannot be built"),
         (
+            lambda c: c["vision_config"].update(spatial_merge_size=10**12),
+            "ckpt_config",
+            "cannot be built",
+        ),
+        (
             lambda c: c["librehps"]["heads"]["scalar"].update(hidden_sizes=[10**9, 10**9]),
             "heads_missing",
             "scalar_head.2.weight",
