@@ -7,7 +7,9 @@ picture does: whatever is known of a picture, its partner is not. Each row is a 
 and how well the order tells those in which the scores disagree with the majority of the votes: 0.5
 is chance. Sums are fitted to the disagreements themselves, on other pairs: to predict them is all
 that they do. One is not fitted: the exponential of 16 times the score, turned round, which is small
-only where a picture looks flawless; sigma could follow it. The last rows know both pictures.
+only where a picture looks flawless. The last rows know both pictures. A second table says how often
+scores disagree with the majority where neither picture is flawless, where one is, and where both
+are: the steep curve has them in this order, from the least sure to the surest.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ Numbers = NDArray[np.float64]
 
 _KINDS = tuple(FAULTS)
 _AXES = ("overall", *FAULT_AXES)
+# Pictures of a pair without a fault, whose quality is 0.
+_FLAWLESS = ("neither", "one", "both")
 # So steep that of two pictures nearly only the better one counts.
 _STEEP = 16.0
 # Of the ridge on coefficients of columns that are scaled to a variance of one.
@@ -95,6 +99,11 @@ def measure(fitted: Sequence[Judged], tested: Sequence[Judged]) -> dict[str, Any
         "pairs": len(here.wrong),
         "disagreements": int(here.wrong.sum()),
         "auroc": {name: _interval(order, here.wrong) for name, order in orders.items()},
+        "by_flawless": {
+            name: {"pairs": int(rows.sum()), "disagreements": int(here.wrong[rows].sum())}
+            for number, name in enumerate(_FLAWLESS)
+            for rows in [(here.qualities == 0.0).sum(axis=1) == number]
+        },
     }
 
 
@@ -199,6 +208,10 @@ def table(found: dict[str, Any]) -> str:
     ]
     for name, of in found["auroc"].items():
         lines.append(f"| {name} | {of['value']:.3f} ({of['low']:.3f} to {of['high']:.3f}) |")
+    lines += ["", "| flawless | pairs | disagreements | share |", "| --- | --- | --- | --- |"]
+    for name, of in found["by_flawless"].items():
+        share = of["disagreements"] / max(of["pairs"], 1)
+        lines.append(f"| {name} | {of['pairs']:,} | {of['disagreements']:,} | {share:.3f} |")
     return "\n".join(lines)
 
 
