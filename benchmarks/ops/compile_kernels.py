@@ -60,6 +60,8 @@ POINTERS = {
     torch.int32: "*i32",
     torch.int64: "*i64",
 }
+# Of weights and activations.
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -188,19 +190,21 @@ def catching(launches: list[Launch]) -> Iterator[None]:
         yield
 
 
-def collect(presets: list[str]) -> dict[Launch, list[str]]:
-    """Return every specialisation that the presets need, with who needs it."""
+def collect(
+    presets: Sequence[str], dtypes: Sequence[str] = tuple(DTYPES)
+) -> dict[Launch, list[str]]:
+    """Return every specialisation that the presets need in these dtypes, with who needs it."""
     found: dict[Launch, list[str]] = {}
     for preset in presets:
-        for dtype in (torch.bfloat16, torch.float32):
-            for name, call in kernel_calls(preset, dtype).items():
+        for dtype in dtypes:
+            for name, call in kernel_calls(preset, DTYPES[dtype]).items():
                 launches: list[Launch] = []
                 with catching(launches):
                     call()
                 if not launches:
                     raise RuntimeError(f"{name} launched nothing")
                 for launch in launches:
-                    user = f"{name}, {str(dtype).removeprefix('torch.')}, {preset}"
+                    user = f"{name}, {dtype}, {preset}"
                     found.setdefault(launch, []).append(user)
     return found
 
@@ -307,6 +311,7 @@ def main() -> int:
     """Compile, print, write and judge."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--preset", nargs="+", default=list(PRESETS), choices=list(PRESETS))
+    parser.add_argument("--dtype", nargs="+", default=list(DTYPES), choices=list(DTYPES))
     parser.add_argument("--target", nargs="+", default=list(TARGETS), type=int, metavar="SM")
     jobs = len(os.sched_getaffinity(0))
     parser.add_argument("--jobs", type=int, default=jobs, help="processes that compile")
@@ -314,7 +319,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if triton.knobs.runtime.interpret:
         parser.error("TRITON_INTERPRET is set: the interpreter has no kernels to compile")
-    usages = measure(collect(arguments.preset), arguments.target, jobs=arguments.jobs)
+    launches = collect(arguments.preset, arguments.dtype)
+    usages = measure(launches, arguments.target, jobs=arguments.jobs)
     red = 0
     for usage in usages:
         faults = usage.faults()

@@ -54,7 +54,7 @@ def kernel_calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None
         eps = text.rms_norm_eps
         differentiate(gated_rms_norm_triton, empty(*shape), empty(*shape), weight, eps=eps)
 
-    def convolution(*, with_state: bool) -> None:
+    def convolution(*, with_state: bool = False, activation: str | None = "silu") -> None:
         width = 2 * text.linear_num_key_heads * text.linear_key_head_dim
         width += text.linear_num_value_heads * text.linear_value_head_dim
         taps = text.linear_conv_kernel_dim
@@ -66,7 +66,7 @@ def kernel_calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None
 
         def convolve(*tensors: Tensor) -> tuple[Tensor, Tensor]:
             named = dict(zip(given, tensors, strict=True))
-            return causal_conv1d_triton(**named, cu_seqlens=bounds, activation="silu")
+            return causal_conv1d_triton(**named, cu_seqlens=bounds, activation=activation)
 
         differentiate(convolve, *given.values())
 
@@ -131,7 +131,8 @@ def kernel_calls(preset: str, dtype: torch.dtype) -> dict[str, Callable[[], None
         "rms_norm of a head": lambda: norm(TOKENS, text.num_attention_heads, text.head_dim),
         "add_rms_norm": norm_of_sum,
         "gated_rms_norm": gated,
-        "causal_conv1d": lambda: convolution(with_state=False),
+        "causal_conv1d": convolution,
+        "causal_conv1d without activation": lambda: convolution(activation=None),
         "causal_conv1d with bias and state": lambda: convolution(with_state=True),
         "gated_delta_rule": delta_rule,
         "gated_delta_rule with a state": lambda: delta_rule(with_state=True),
