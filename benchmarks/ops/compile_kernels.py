@@ -1,6 +1,6 @@
 """Compile every triton kernel ahead of time and count what it takes on a GPU; needs no GPU.
 
-    python -m benchmarks.ops.compile_kernels [--preset NAME ...] [--target 90 100] [--out JSON]
+    python -m benchmarks.ops.compile_kernels [--preset NAME ...] [--dtype NAME ...] [--out JSON]
 
 Every op with a triton kernel is called, forward and backward, with tensors that have shapes and no
 memory, at the widths of each published size; what it would launch is caught and compiled instead,

@@ -18,11 +18,12 @@ from librehps.typing import Int
 
 __all__ = ["conv_tile", "line_of_row", "load_line", "row_in_line"]
 
-# Elements that a program of 4 warps takes at a time, forward; backward holds one element for each
-# tap and has that many more registers to fill. Chosen by counting, not by timing: more rows read
-# fewer of them twice, and backward with 2**11 takes all registers, and spills with triton 3.6.
+# Elements that a program takes at a time, with 4 warps forward; backward holds one element for each
+# tap and has that many more registers to fill, of 8 warps: with 4 it takes all there are, and which
+# kernels then spill depends on the version of triton. Chosen by counting, not by timing: more rows
+# read fewer of them twice, and none spill.
 _ELEMENTS = 2**10
-_HELD = 2**10
+_HELD = 2**11
 # 256 bytes of a bfloat16 row.
 _COLUMNS = 2**7
 
@@ -37,7 +38,8 @@ def conv_tile(width: int, reach: int = 1) -> Tile:
     elements = _ELEMENTS if reach == 1 else max(1, _HELD // reach)
     columns = min(_COLUMNS, elements, triton.next_power_of_2(width))
     # Narrow rows do not make more of them: no program has more than 32.
-    return Tile(rows=min(32, elements // columns), columns=columns, num_warps=4)
+    num_warps = 4 if reach == 1 else 8
+    return Tile(rows=min(32, elements // columns), columns=columns, num_warps=num_warps)
 
 
 def line_of_row(cu_seqlens: Int[Tensor, " N_plus_1"], tokens: int, lead: int) -> Int[Tensor, " R"]:
