@@ -2,11 +2,12 @@
 
 A head with sigma states probabilities by itself, and few pairs tell a factor less well than a head
 that has seen very many may already have it. So the most likely factor is drawn towards 1, the more
-the less the pairs can tell it from 1; of a factor that they tell clearly nothing is lost.
+the less the pairs can tell it from 1.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -28,9 +29,6 @@ from librehps.errors import InputError
 
 __all__ = ["SigmaScale"]
 
-# A likelihood ratio as small as rounding: its inverse must not overflow.
-_TINY = 1e-12
-
 
 @dataclass(frozen=True)
 class SigmaScale(FittedCalibrator):
@@ -49,7 +47,8 @@ class SigmaScale(FittedCalibrator):
     References:
         L. L. Thurstone, "A law of comparative judgment", 1927, case III, with all discriminal
         dispersions in one unknown unit; Efron and Morris, "Stein's estimation rule and its
-        competitors: an empirical Bayes approach", 1973, for the fit.
+        competitors: an empirical Bayes approach", 1973, for the prior; White, "Maximum likelihood
+        estimation of misspecified models", 1982, for the standard error.
     """
 
     kind: ClassVar[str] = "sigma_scale"
@@ -64,12 +63,12 @@ class SigmaScale(FittedCalibrator):
     def fit(cls, pairs: ScorePairs) -> SigmaScale:
         """Fit a probit regression on difference over spread, and draw it towards a scale of 1.
 
-        With the most likely scale ``k`` and the likelihood ratio ``z² = 2 log(L(k) / L(1))``, which
-        is the square of ``log k`` in standard errors, the scale is ``k ** max(0, 1 - 1 / z²)``: the
-        mean of ``log k`` given the pairs, under a normal prior around 0 whose variance is what the
-        pairs say it is. From ``z = 5`` on that is the most likely scale but for 4 % of its
-        logarithm; below ``z = 1`` it is 1. Pairs that weigh differently count as ``(sum w)² / sum
-        w²`` equal ones.
+        With the most likely scale ``k`` and the standard error ``e`` of its logarithm, the scale is
+        ``k ** max(0, 1 - e² / log(k)²)``. That is the mean of the logarithm under a normal prior
+        around 0 whose variance is what this one estimate suggests, ``log(k)² - e²`` or 0. So a
+        logarithm of ``z`` standard errors loses ``1 / z²`` of itself: all below 1, a quarter at 2,
+        4 % at 5. The error follows the scatter of votes around the fit: a share of many votes tells
+        more than one vote does.
 
         Raises:
             InputError: There are no sigmas, or a pair's are both 0 (code
@@ -85,11 +84,14 @@ class SigmaScale(FittedCalibrator):
         folded = pairs.folded()
         demand_differences(folded)
         demand_disagreement(pairs)
-        share = folded.weight / folded.weight.sum()
-        steepness, gain = _probit_slope(folded.difference / pairs.spread, folded.target, share)
-        demand_rising(steepness)
-        ratio = 2.0 * gain / float(share @ share)
-        return cls(scale=steepness ** -max(0.0, 1.0 - 1.0 / max(ratio, _TINY)))
+        slope, error = _probit_slope(
+            folded.difference / pairs.spread, folded.target, folded.weight / folded.weight.sum()
+        )
+        demand_rising(slope)
+        logarithm = math.log(slope)
+        error /= slope
+        kept = 1.0 - (error / logarithm) ** 2 if abs(logarithm) > error else 0.0
+        return cls(scale=math.exp(-kept * logarithm))
 
     def tail(self, distance: Numbers, spread: Numbers | None) -> Numbers:
         """Return ``Phi(-distance / (scale spread))``; see the base class."""
@@ -114,26 +116,28 @@ CALIBRATORS.register(SigmaScale.kind)(SigmaScale)
 
 
 def _probit_slope(ratio: Numbers, target: Numbers, share: Numbers) -> tuple[float, float]:
-    """Return the most likely slope ``k`` of ``P = Phi(k ratio)``, and what it gains on ``k = 1``.
+    """Return the slope ``k`` of ``P = Phi(k ratio)`` that is most likely; ratios not negative.
 
-    Ratios are not negative. The gain is in nats per pair, not negative but for rounding.
+    Beside it its standard error, by the scatter of the slopes of the loss (a sandwich): it holds
+    for shares of votes and for weights, too.
     """
     unit = float(ratio.max())
     scaled = ratio / unit
 
-    def objective(slope: Numbers) -> tuple[float, Numbers, Numbers]:
-        z = slope[0] * scaled
+    def each(slope: float) -> tuple[Numbers, Numbers, Numbers]:
+        z = slope * scaled
         # -log Phi(-z) has the slope h(z) and the curvature h(z) (h(z) - z), with the hazard h.
         lost, won = hazard(z), hazard(-z)
         loss = -target * log_normal_tail(-z) - (1.0 - target) * log_normal_tail(z)
         gradient = (1.0 - target) * lost - target * won
         curvature = (1.0 - target) * lost * (lost - z) + target * won * (won + z)
-        return (
-            float(share @ loss),
-            np.array([(share * gradient) @ scaled]),
-            np.array([[(share * curvature) @ np.square(scaled)]]),
-        )
+        return loss, gradient * scaled, curvature * np.square(scaled)
 
-    found = minimise(objective, np.zeros(1))
-    gain = objective(np.array([unit]))[0] - objective(found)[0]
-    return float(found[0]) / unit, gain
+    def objective(slope: Numbers) -> tuple[float, Numbers, Numbers]:
+        loss, gradient, curvature = (share @ values for values in each(slope[0]))
+        return float(loss), np.array([gradient]), np.array([[curvature]])
+
+    slope = float(minimise(objective, np.zeros(1))[0])
+    _, gradient, curvature = each(slope)
+    error = float(np.linalg.norm(share * gradient) / (share @ curvature))
+    return slope / unit, error / unit
