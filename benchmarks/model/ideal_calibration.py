@@ -9,9 +9,10 @@ calibrator is fitted on the evaluation's part for fitting. On the rest it prints
 error against the votes, what chance gives to a calibrated scorer around whom votes scatter as much,
 the error less that, the error of the true probabilities against the same votes, between which
 errors the latter lies if the votes are cast again, between which that of the ideal calibrator of
-these scores lies if pairs are drawn again and voted on, and the error against the truth.
+the differences of these scores lies if pairs are drawn again and voted on, and the error against
+the truth.
 ``within`` says what the calibrated error is within: the noise of who knows every true probability,
-that of the ideal calibrator of these scores, chance for who is calibrated and knows as little as
+that of the ideal calibrator, chance for who is calibrated and knows as little as
 the scorer, or none of them.
 """
 
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--suite", help="its name in the evaluation, if not <folder>/<file>")
     parser.add_argument("--axes", nargs="+", default=AXES)
     parser.add_argument("--kind", default="platt", help="of the calibrator")
-    parser.add_argument("--casts", type=int, default=1000, help="how often votes are cast again")
+    parser.add_argument("--casts", type=int, default=1000, help="how often to cast and draw again")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
 

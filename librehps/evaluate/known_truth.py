@@ -44,11 +44,11 @@ class TruthComparison:
         ideal: Of the true probabilities, against the same votes.
         noise: Of the true probabilities, were the votes cast again: the mean, and between which
             errors 95 % of such votes lie.
-        ideal_calibrator: Of the best curve from these scores to probabilities that never falls,
-            fitted to the true probabilities, were other pairs drawn with other votes: the mean, and
-            between which errors 95 % of such tests lie. Scores do not know the truth of a pair, so
-            which pairs there are is chance to whoever reads them, too; and a calibrator is judged
-            on pairs that it was not fitted to.
+        ideal_calibrator: Of the best curve from differences of scores to probabilities that never
+            falls, fitted to the true probabilities, were other pairs drawn and voted on: the mean,
+            and between which errors 95 % of such tests lie. Scores do not know the truth of a pair,
+            so which pairs there are is chance to whoever reads them, too; and a calibrator is
+            judged on pairs that it was not fitted to.
         against_truth: Of what the calibrator states, against the true probabilities.
     """
 
@@ -118,8 +118,8 @@ def compare_with_truth(
         truth: What is true of them, by key: see :func:`~librehps.data.synthetic.files.read_truth`.
         axis: The axis.
         kind: A name in ``CALIBRATORS``.
-        casts: How often the votes are cast again.
-        seed: Of those votes.
+        casts: How often votes are cast again, and pairs drawn again for the ideal calibrator.
+        seed: Of those votes and draws.
 
     Raises:
         InputError: Pairs that the truth does not know (code ``truth_missing``), that have no number
