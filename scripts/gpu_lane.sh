@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The GPU lane, whole, in one call under nine minutes: correctness first, then timing.
-# Runs on a bare CUDA machine with torch, triton, pytest and pytest-timeout, and with what librehps
-# imports; installs nothing and needs no network.
+# Runs on a bare CUDA machine with torch, triton, pytest, pytest-timeout and hypothesis, and with what
+# librehps imports; installs nothing and needs no network. Kernels are compiled on as many cores as
+# there are, up to 8, where pytest-xdist is at hand.
 # Results go to $OUT where it is set, else to benchmarks/results/.
 # DEVICE=cpu rehearses the lane without a GPU: the same steps, small shapes, results thrown away.
 set -euo pipefail
@@ -46,19 +47,24 @@ cpu)
   exit 2
   ;;
 esac
+for module in pytest pytest_timeout hypothesis; do
+  has "$module" || { echo "make gpu: $PYTHON has no $module, and nothing is timed that was not tested" >&2; exit 2; }
+done
 mkdir -p "$RESULTS"
+CORES=()
+if has xdist; then CORES=(--numprocesses logical --maxprocesses 8 --dist worksteal); fi
 
 step "what is here"
 "$PYTHON" -m librehps --version
 "$PYTHON" -c 'import torch; print("torch", torch.__version__, *(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))'
 
 try "$LIMIT" "every op against float64, in poisoned memory, and twice" \
-  "$PYTHON" -m pytest "${TESTS[@]}" -m gpu -q
+  "$PYTHON" -m pytest "${TESTS[@]}" -m gpu -q "${CORES[@]}"
 
 if [ "$DEVICE" = cuda ]; then
   # Where torch sees a GPU these run compiled, in bfloat16 too, and not in triton's interpreter.
   try 90 "the kernels' own tests, compiled" \
-    "$PYTHON" -m pytest tests/kernels/test_triton_rows.py tests/kernels/*/test_triton_*.py -q
+    "$PYTHON" -m pytest tests/kernels/test_triton_rows.py tests/kernels/*/test_triton_*.py -q "${CORES[@]}"
 fi
 
 PLOT=()
