@@ -9,7 +9,8 @@ is chance. Sums are fitted to the disagreements themselves, on other pairs: to p
 that they do. One is not fitted: the exponential of 16 times the score, turned round, which is small
 only where a picture looks flawless. The last rows know both pictures. A second table says how often
 scores disagree with the majority where neither picture is flawless, where one is, and where both
-are: the steep curve has them in this order, from the least sure to the surest.
+are, without pairs that score the same, which neither agree nor disagree: the steep curve has them
+in this order, from the least sure to the surest.
 """
 
 from __future__ import annotations
@@ -100,7 +101,11 @@ def measure(fitted: Sequence[Judged], tested: Sequence[Judged]) -> dict[str, Any
         "disagreements": int(here.wrong.sum()),
         "auroc": {name: _interval(order, here.wrong) for name, order in orders.items()},
         "by_flawless": {
-            name: {"pairs": int(rows.sum()), "disagreements": int(here.wrong[rows].sum())}
+            name: {
+                "pairs": int(rows.sum()),
+                "equal_scores": int((rows & here.equal).sum()),
+                "disagreements": int(here.wrong[rows].sum()),
+            }
             for number, name in enumerate(_FLAWLESS)
             for rows in [(here.qualities == 0.0).sum(axis=1) == number]
         },
@@ -118,7 +123,7 @@ class Pairs:
         agrees, _, _, truth, spread = columns(judged)
         decided = ~np.isnan(agrees)
         self.judged = [one for one, kept in zip(judged, decided, strict=True) if kept]
-        self.wrong = agrees[decided] < 0.5
+        self.wrong, self.equal = agrees[decided] < 0.5, agrees[decided] == 0.5
         self.truth, self.spread = truth[decided], spread[decided]
         self.scores = np.array(
             [[score.axis("overall").mean for score in (one.a, one.b)] for one in self.judged]
@@ -208,10 +213,21 @@ def table(found: dict[str, Any]) -> str:
     ]
     for name, of in found["auroc"].items():
         lines.append(f"| {name} | {of['value']:.3f} ({of['low']:.3f} to {of['high']:.3f}) |")
-    lines += ["", "| flawless | pairs | disagreements | share |", "| --- | --- | --- | --- |"]
+    return "\n".join([*lines, "", by_flawless(found)])
+
+
+def by_flawless(found: dict[str, Any]) -> str:
+    """Return the second table as Markdown."""
+    lines = [
+        "| flawless pictures | pairs | equal scores | disagreements | of those with a difference |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for name, of in found["by_flawless"].items():
-        share = of["disagreements"] / max(of["pairs"], 1)
-        lines.append(f"| {name} | {of['pairs']:,} | {of['disagreements']:,} | {share:.3f} |")
+        share = of["disagreements"] / max(of["pairs"] - of["equal_scores"], 1)
+        lines.append(
+            f"| {name} | {of['pairs']:,} | {of['equal_scores']:,} | {of['disagreements']:,} | "
+            f"{share:.3f} |"
+        )
     return "\n".join(lines)
 
 
