@@ -97,8 +97,8 @@ def _addresses_bwd_kernel(
             b_x = load_chunk(p_own + v, count, stride_x_token, DEPTH - v, BT, BV).to(tl.float32)
             b_x *= b_step[:, None]
             i_v = v + tl.arange(0, BV)[None, :]
-            # A slot without tokens has no states either.
-            m_state = (i_k[:, None] < WIDTH) & (i_v < DEPTH) & (count > 0)
+            # A slot without tokens has no states either; see `read_and_pair`.
+            m_state = (i_k[:, None] < WIDTH) & (i_v < tl.where(count > 0, DEPTH, 0))
             i_state = (i_slot * heads + i_head) * WIDTH * DEPTH + i_k[:, None] * DEPTH + i_v
             b_state = tl.trans(tl.load(p_states + i_state, mask=m_state, other=0.0))
             if WRITTEN:

@@ -188,12 +188,14 @@ def read_and_pair(
     i_v = tl.arange(0, BV)[None, :]
     b_read = tl.zeros((BT, BV), dtype=tl.float32)
     b_pairs = tl.zeros((BT, BT), dtype=tl.float32)
+    # A slot without tokens has no states either. Not a third mask: of a scalar, which is what it
+    # would be, triton 3.9's interpreter makes integers.
+    depth = tl.where(count > 0, DEPTH, 0)
     for k in range(0, WIDTH, BK):
         b_reader = load_chunk(p_reader + k, count, stride_reader, WIDTH - k, BT, BK)
         b_other = load_chunk(p_other + k, count, stride_other, WIDTH - k, BT, BK)
         i_k = k + tl.arange(0, BK)[:, None]
-        # A slot without tokens has no states either.
-        m_state = (i_k < WIDTH) & (i_v < DEPTH) & (count > 0)
+        m_state = (i_k < WIDTH) & (i_v < depth)
         b_state = tl.load(p_state + i_k * DEPTH + i_v, mask=m_state, other=0.0)
         b_read += product(b_reader, b_state, PRECISION)
         b_pairs += product(b_reader, tl.trans(b_other), PRECISION)
