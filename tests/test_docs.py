@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,26 @@ def test_nano_ranks_the_pictures_of_the_demo_as_a_person_would(working_folder: P
     assert plain.alignment.mean > by_name["wrong-colour"].alignment.mean
     assert plain.coherence.mean > by_name["broken"].coherence.mean
     assert plain.style.mean > by_name["noisy"].style.mean
+
+
+def test_the_page_on_the_scan_shows_what_its_kernels_compile_to() -> None:
+    page = (ROOT / "librehps" / "kernels" / "selective_scan" / "README.md").read_text("utf-8")
+    report = json.loads((RESULTS / "triton-kernels-compiled.json").read_text("utf-8"))
+    _, _, below = page.partition("| | bfloat16, sm_90 | bfloat16, sm_100 | float32, sm_90 |")
+    rows: list[tuple[str, str, str]] = re.findall(
+        r"^\| `(_\w+_kernel)`(?:, `([BC])`)? \|(.+)\|$", below, flags=re.MULTILINE
+    )
+    assert len(rows) == 7
+    for name, gradient, cells in rows:
+        wanted: list[str] = []
+        for dtype, target in product(("bfloat16", "float32"), ("sm_90", "sm_100")):
+            (one,) = (
+                kernel
+                for kernel in report["kernels"]
+                if (kernel["kernel"], kernel["target"]) == (name, target)
+                and f"selective_scan, {dtype}, 4b" in kernel["used_by"]
+                and kernel["constants"].get("WRITTEN", "True") == str(gradient != "C")
+            )
+            counts = (one["registers"], one["shared_bytes"], one["tensor_columns"])
+            wanted.append(", ".join(str(count) for count in counts if count))
+        assert [cell.strip() for cell in cells.split("|")] == wanted, name
