@@ -8,12 +8,12 @@ Reads an evaluation and the truth of the file that it judged; needs no model and
 calibrator is fitted on the evaluation's part for fitting. On the rest it prints the calibration
 error against the votes, what chance gives to a calibrated scorer around whom votes scatter as much,
 the error less that, the error of the true probabilities against the same votes, between which
-errors the latter lies if the votes are cast again, between which that of the ideal calibrator of
-the differences of these scores lies if pairs are drawn again and voted on, and the error against
-the truth.
+errors the latter lies if the votes are cast again, the same of the ideal calibrator of the
+differences of these scores, and of it if pairs are drawn again, too, and the error against the
+truth.
 ``within`` says what the calibrated error is within: the noise of who knows every true probability,
-that of the ideal calibrator, chance for who is calibrated and knows as little as
-the scorer, or none of them.
+that of the ideal calibrator on these pairs, chance for who is calibrated and knows as little as the
+scorer, or none of them.
 """
 
 from __future__ import annotations
@@ -90,11 +90,13 @@ def table(found: dict[str, TruthComparison]) -> str:
     """Return what was found as Markdown."""
     lines = [
         "| axis | pairs | calibrated | by chance | less chance (95 %) | true probabilities | "
-        "cast again (95 %) | ideal calibrator (95 %) | within | against the truth |",
-        "| --- |" + " --- |" * 9,
+        "cast again (95 %) | ideal calibrator (95 %) | on other pairs (95 %) | within | "
+        "against the truth |",
+        "| --- |" + " --- |" * 10,
     ]
     for axis, one in found.items():
         corrected, noise, best = one.corrected, one.noise, one.ideal_calibrator
+        other = one.ideal_calibrator_redrawn
         within = (
             "noise"
             if one.within_noise
@@ -109,7 +111,8 @@ def table(found: dict[str, TruthComparison]) -> str:
             f"{one.calibrated.by_chance:.4f} | {corrected.value:.4f} "
             f"({corrected.low:.4f} to {corrected.high:.4f}) | {one.ideal.value:.4f} | "
             f"{noise.value:.4f} ({noise.low:.4f} to {noise.high:.4f}) | "
-            f"{best.value:.4f} ({best.low:.4f} to {best.high:.4f}) | {within} | "
+            f"{best.value:.4f} ({best.low:.4f} to {best.high:.4f}) | "
+            f"{other.value:.4f} ({other.low:.4f} to {other.high:.4f}) | {within} | "
             f"{one.against_truth.value:.4f} |"
         )
     return "\n".join(lines)

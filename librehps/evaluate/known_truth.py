@@ -44,11 +44,11 @@ class TruthComparison:
         ideal: Of the true probabilities, against the same votes.
         noise: Of the true probabilities, were the votes cast again: the mean, and between which
             errors 95 % of such votes lie.
-        ideal_calibrator: Of the best curve from differences of scores to probabilities that never
-            falls, fitted to the true probabilities, were other pairs drawn and voted on: the mean,
-            and between which errors 95 % of such tests lie. Scores do not know the truth of a pair,
-            so which pairs there are is chance to whoever reads them, too; and a calibrator is
-            judged on pairs that it was not fitted to.
+        ideal_calibrator: The same of the best curve from differences of scores to probabilities
+            that never falls, fitted to the true probabilities of the very pairs that are judged.
+        ideal_calibrator_redrawn: Of that curve, were other pairs drawn, too: prompts are drawn with
+            replacement. A calibrator is judged on pairs that it was not fitted to, and scores do
+            not know the truth of a pair, so which pairs there are is chance to it as well.
         against_truth: Of what the calibrator states, against the true probabilities.
     """
 
@@ -60,6 +60,7 @@ class TruthComparison:
     ideal: CalibrationError
     noise: Interval
     ideal_calibrator: Interval
+    ideal_calibrator_redrawn: Interval
     against_truth: CalibrationError
 
     @property
@@ -95,6 +96,7 @@ class TruthComparison:
             "ideal": self.ideal.to_dict(),
             "noise": interval_dict(self.noise),
             "ideal_calibrator": interval_dict(self.ideal_calibrator),
+            "ideal_calibrator_redrawn": interval_dict(self.ideal_calibrator_redrawn),
             "against_truth": self.against_truth.to_dict(),
             "within_noise": self.within_noise,
             "within_ideal_calibrator": self.within_ideal_calibrator,
@@ -146,6 +148,7 @@ def compare_with_truth(
     rng = np.random.default_rng(seed)
     num_prompts = int(prompts.max()) + 1
     everyone = np.arange(len(held_out))
+    best = _best_curve(columns.difference, true)
 
     def again(stated: Numbers, draw: Callable[[], Rows]) -> Interval:
         errors = np.empty(casts)
@@ -166,9 +169,8 @@ def compare_with_truth(
         ),
         ideal=error(true, judged.target),
         noise=again(true, lambda: everyone),
-        ideal_calibrator=again(
-            _best_curve(columns.difference, true), lambda: _draw_prompts(prompts, rng)
-        ),
+        ideal_calibrator=again(best, lambda: everyone),
+        ideal_calibrator_redrawn=again(best, lambda: _draw_prompts(prompts, rng)),
         against_truth=error(stated, true),
     )
 

@@ -29,12 +29,6 @@ def read_strict_yaml(text: str) -> Any:
     class Loader(yaml.SafeLoader):
         """With tables of its own: those of the class are shared by everybody in the process."""
 
-        # Which kinds of values to try, by the first letter.
-        yaml_implicit_resolvers = {  # noqa: RUF012
-            letter: [(tag, form) for tag, form in kinds if tag not in _NUMBERS]
-            for letter, kinds in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             """Refuse a key that is there twice; it would silently replace the first."""
             seen: set[Any] = set()
@@ -48,6 +42,12 @@ def read_strict_yaml(text: str) -> Any:
                     )
                 seen.add(name)
             return super().construct_mapping(node, deep=deep)
+
+    # Which kinds of values to try, by the first letter.
+    Loader.yaml_implicit_resolvers = {
+        letter: [(tag, form) for tag, form in kinds if tag not in _NUMBERS]
+        for letter, kinds in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     for tag, form in zip(_NUMBERS, (_INT, _FLOAT), strict=True):
         Loader.add_implicit_resolver(tag, form, list("-+.0123456789"))
