@@ -79,6 +79,15 @@ def synth(
             "relation=3,shape,texture practises relations.",
         ),
     ] = None,
+    clutter: Annotated[
+        float,
+        typer.Option(
+            min=1.0,
+            max=100.0,
+            help="How many times as noisy votes get with each object beyond the first; a model "
+            "learns sooner where all are as sure as those on one object, which is 1.",
+        ),
+    ] = 3.0,
     mirrored: Annotated[
         bool,
         typer.Option(
@@ -106,6 +115,7 @@ def synth(
         most_objects=most_objects,
         placed=placed,
         fault_shares=None if faults is None else _shares(faults),
+        clutter=clutter,
     )
     strange = replace(world, held_out=True)
     plan: tuple[tuple[World, Split, int], ...] = (
@@ -142,6 +152,7 @@ def synth(
             "most_objects": most_objects,
             "placed": placed,
             "faults": None if world.fault_shares is None else dict(world.fault_shares),
+            "clutter": clutter,
             "mirrored": mirrored,
         }
         write_json(document | {"pairs": written, "contact_sheet": str(out / SHEET)})

@@ -78,6 +78,29 @@ def test_one_object_that_is_placed(tmp_path: Path) -> None:
     assert "another folder" in stderr
 
 
+def test_votes_can_be_as_sure_on_many_objects_as_on_one(tmp_path: Path) -> None:
+    plain = ("--pairs", 12, "--side", 48, "--test", 0, "--held-out", 0, "--json")
+    truth = {}
+    for clutter in (1, 3):
+        out = tmp_path / str(clutter)
+        code, stdout, stderr = run(*plain, "--out", out, "--clutter", clutter)
+        assert code == 0, stderr
+        assert json.loads(stdout)["clutter"] == clutter
+        truth[clutter] = read_truth(out / "train.truth.jsonl")
+    for key, sure in truth[1].items():
+        unsure = truth[3][key]
+        assert sure["noise"] == 1.0
+        assert unsure["noise"] == 3.0 ** (unsure["num_objects"] - 1)
+        # The pictures are the same; what people make of them is not.
+        assert (sure["scene"], sure["faults_a"]) == (unsure["scene"], unsure["faults_a"])
+    assert any(truth[1][key]["probabilities"] != truth[3][key]["probabilities"] for key in truth[1])
+    # Without a word, votes get noisier; and other votes are another world.
+    assert json.loads(run(*plain, "--out", tmp_path / "3")[1])["clutter"] == 3
+    code, _, stderr = run(*plain, "--out", tmp_path / "1")
+    assert code == 2
+    assert "world_other" in stderr
+
+
 def test_faults_that_are_named_are_the_only_ones(tmp_path: Path) -> None:
     out = tmp_path / "some"
     named = ("--faults", "relation=3, shape", "--test", 0, "--held-out", 0)
@@ -114,6 +137,7 @@ def test_another_world_and_a_file_in_the_way_are_refused(tmp_path: Path) -> None
         ["--pairs", 5, "--faults", "shape=much"],
         ["--pairs", 5, "--faults", "shape=-1"],
         ["--pairs", 5, "--faults", "form"],
+        ["--pairs", 5, "--clutter", 0.5],
     ],
 )
 def test_wrong_usage_draws_nothing(tmp_path: Path, wrong: list[object]) -> None:

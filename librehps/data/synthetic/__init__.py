@@ -5,7 +5,7 @@ What is in a picture (`scene`), where (`layout`), how it looks (`render`), how i
 pairs of it, and `files` a data set.
 """
 
-from librehps.data.synthetic.annotators import PANEL, Annotator, vote_probability
+from librehps.data.synthetic.annotators import CLUTTER, PANEL, Annotator, vote_probability
 from librehps.data.synthetic.contact_sheet import contact_sheet
 from librehps.data.synthetic.faults import FAULTS, Fault, spoil
 from librehps.data.synthetic.files import read_truth, write_split
@@ -16,6 +16,7 @@ from librehps.data.synthetic.wording import describe
 from librehps.data.synthetic.world import SyntheticPair, SyntheticPicture, World
 
 __all__ = [
+    "CLUTTER",
     "FAULTS",
     "PANEL",
     "Annotator",

@@ -1,10 +1,13 @@
 """Annotators whose habits are known, so that the probability of every vote is known too.
 
-An annotator looks at two pictures whose qualities differ by ``d``. Now and then they do not look
-and vote at random; more often the more there is to look at. Otherwise the vote is logistic::
+An annotator looks at two pictures whose qualities differ by ``d``. What they see of it has logistic
+noise, and the more there is to look at, the more: each object beyond the first makes it `CLUTTER`
+times as wide. Now and then they do not look and vote at random::
 
-    P(a) = lapse / 2 + (1 - lapse) sigmoid(reliability d)
+    P(a) = lapse / 2 + (1 - lapse) sigmoid(reliability d / noise),  noise = clutter^(objects - 1)
 
+So some pairs are harder to judge than others that differ as much, and it can be seen which: that is
+what a sigma of a picture can be about, as in Thurstone's law with unequal dispersions.
 The annotator of a vote is drawn from a panel, so the probability of a vote for ``a`` is the mean
 over the panel. It is exact, and so is the distribution of a number of votes: binomial.
 """
@@ -19,10 +22,10 @@ import numpy as np
 
 from librehps.errors import ConfigError
 
-__all__ = ["PANEL", "Annotator", "majority_probability", "vote_probability"]
+__all__ = ["CLUTTER", "PANEL", "Annotator", "majority_probability", "noise_of", "vote_probability"]
 
-# What each object beyond the first adds to the chance that an annotator does not look.
-_LAPSE_PER_OBJECT = 0.04
+CLUTTER = 3.0
+"""How many times as noisy each object beyond the first makes what an annotator sees."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class Annotator:
     """One annotator.
 
     Args:
-        reliability: Log-odds per unit of quality, not negative.
-        lapse: Share of votes that are cast at random where there is one object, in [0, 1].
+        reliability: Log-odds per unit of quality where there is one object, not negative.
+        lapse: Share of votes that are cast at random, in [0, 1].
 
     Raises:
         ConfigError: A number out of range (code ``annotator_value``).
@@ -47,24 +50,42 @@ class Annotator:
                 code="annotator_value",
             )
 
-    def probability(self, difference: float, *, num_objects: int = 1) -> float:
-        """Return the probability of a vote for ``a``, whose quality is ``difference`` higher."""
-        lapse = min(1.0, self.lapse + _LAPSE_PER_OBJECT * (num_objects - 1))
-        sigmoid = 0.5 * (1.0 + math.tanh(0.5 * self.reliability * difference))
-        return 0.5 * lapse + (1.0 - lapse) * sigmoid
+    def probability(self, difference: float, *, noise: float = 1.0) -> float:
+        """Return the probability of a vote for ``a``, whose quality is ``difference`` higher.
+
+        Args:
+            difference: Quality of ``a`` less that of ``b``.
+            noise: See `noise_of`.
+        """
+        sigmoid = 0.5 * (1.0 + math.tanh(0.5 * self.reliability * difference / noise))
+        return 0.5 * self.lapse + (1.0 - self.lapse) * sigmoid
 
 
 PANEL = (
-    Annotator(reliability=1.6, lapse=0.01),
-    Annotator(reliability=1.2, lapse=0.02),
-    Annotator(reliability=1.0, lapse=0.04),
-    Annotator(reliability=0.7, lapse=0.08),
+    Annotator(reliability=3.2, lapse=0.01),
+    Annotator(reliability=2.4, lapse=0.02),
+    Annotator(reliability=2.0, lapse=0.04),
+    Annotator(reliability=1.4, lapse=0.08),
 )
 """Four kinds of annotators, each as frequent as the others; from careful to careless."""
 
 
+def noise_of(num_objects: int, *, clutter: float = CLUTTER) -> float:
+    """Return how many times as noisy as a single object a picture is to look at.
+
+    Args:
+        num_objects: Objects that a prompt asks for, at least 1.
+        clutter: How many times as noisy each one beyond the first makes it, at least 1.
+    """
+    return clutter ** (num_objects - 1)
+
+
 def vote_probability(
-    difference: float, *, num_objects: int = 1, panel: Sequence[Annotator] = PANEL
+    difference: float,
+    *,
+    num_objects: int = 1,
+    panel: Sequence[Annotator] = PANEL,
+    clutter: float = CLUTTER,
 ) -> float:
     """Return the probability that a vote of someone on the panel is for ``a``.
 
@@ -72,8 +93,10 @@ def vote_probability(
         difference: Quality of ``a`` less that of ``b``.
         num_objects: How much there is to look at.
         panel: The annotators, each as likely as the others.
+        clutter: See `noise_of`.
     """
-    votes = [one.probability(difference, num_objects=num_objects) for one in panel]
+    noise = noise_of(num_objects, clutter=clutter)
+    votes = [one.probability(difference, noise=noise) for one in panel]
     return math.fsum(votes) / len(votes)
 
 

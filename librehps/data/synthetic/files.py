@@ -120,6 +120,7 @@ def truth_of(pair: SyntheticPair) -> dict[str, Any]:
         "faults_b": faults(pair.b),
         "shared": pair.shared,
         "num_objects": pair.scene.num_objects,
+        "noise": pair.noise,
         "held_out": pair.scene.held_out,
         "scene": pair.scene.key,
     }
@@ -139,10 +140,10 @@ def _claim(folder: Path, world: World) -> None:
         "side": world.side,
         "faintest": world.faintest,
         "most_objects": world.most_objects,
+        "placed": world.placed,
         "fault_shares": None if world.fault_shares is None else dict(world.fault_shares),
+        "clutter": world.clutter,
     }
-    if world.placed:  # not in folders that were drawn before there was such a choice
-        own["placed"] = True
     if not mark.exists():
         write_lines(mark, [json.dumps(own) + "\n"])
     found = json.loads(mark.read_text("utf-8"))

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from librehps.data.synthetic.annotators import vote_probability
+from librehps.data.synthetic.annotators import CLUTTER, noise_of, vote_probability
 from librehps.data.synthetic.faults import FAULT_AXES, FAULTS, Fault, fits, spoil
 from librehps.data.synthetic.layout import MIN_SIDE, Layout, lay_out
 from librehps.data.synthetic.mirror import shown_scene
@@ -79,6 +79,7 @@ class SyntheticPair:
         votes: Votes for ``a`` on each axis.
         num_votes: How many votes there are on each.
         probabilities: The probability of a vote for ``a`` on each axis.
+        noise: How many times as noisy as a picture of one object these are to look at.
     """
 
     key: str
@@ -90,6 +91,7 @@ class SyntheticPair:
     votes: Mapping[str, int]
     num_votes: int
     probabilities: Mapping[str, float]
+    noise: float
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,13 @@ class World:
         fault_shares: How often each kind of fault comes, in any unit, and none that is not named;
             scenes are then drawn to match it, so that a rare one can be practised. ``None`` draws
             the scene first, then an axis, then one of the faults that the scene can have.
+        clutter: How many times as noisy each object beyond the first makes votes; 1 for the same
+            noise everywhere. What to look for is sooner learned from votes that are sure.
 
     Raises:
         ConfigError: A negative seed, too small a side, a strength that is not in (0, 1], no
-            object, a share that is not above 0, or relations where no scene says one (code
-            ``world_value``); a fault that does not exist (``fault_value``).
+            object, clutter below 1, a share that is not above 0, or relations where no scene says
+            one (code ``world_value``); a fault that does not exist (``fault_value``).
     """
 
     seed: int = 0
@@ -123,13 +127,14 @@ class World:
     most_objects: int = MAX_OBJECTS
     placed: bool = False
     fault_shares: Mapping[str, float] | None = None
+    clutter: float = CLUTTER
 
     def __post_init__(self) -> None:
         possible = self.seed >= 0 and self.side >= MIN_SIDE and self.most_objects >= 1
-        if not possible or not 0.0 < self.faintest <= 1.0:
+        if not possible or not 0.0 < self.faintest <= 1.0 or not 1.0 <= self.clutter < inf:
             raise ConfigError(
                 f"a seed is at least 0, a side at least {MIN_SIDE}, the faintest strength in "
-                f"(0, 1] and the most objects at least 1: {self}",
+                f"(0, 1], the most objects at least 1 and clutter at least 1: {self}",
                 code="world_value",
             )
         self._check_shares()
@@ -287,7 +292,11 @@ class World:
         """Let the annotators vote."""
         num_votes = int(rng.integers(_FEWEST_VOTES, _MOST_VOTES + 1))
         probabilities = {
-            axis: vote_probability(a.quality(axis) - b.quality(axis), num_objects=scene.num_objects)
+            axis: vote_probability(
+                a.quality(axis) - b.quality(axis),
+                num_objects=scene.num_objects,
+                clutter=self.clutter,
+            )
             for axis in AXES
         }
         return SyntheticPair(
@@ -300,6 +309,7 @@ class World:
             votes={axis: int(rng.binomial(num_votes, p)) for axis, p in probabilities.items()},
             num_votes=num_votes,
             probabilities=probabilities,
+            noise=noise_of(scene.num_objects, clutter=self.clutter),
         )
 
 

@@ -11,15 +11,16 @@ from librehps.data.synthetic.annotators import (
     PANEL,
     Annotator,
     majority_probability,
+    noise_of,
     vote_probability,
 )
 from librehps.errors import ConfigError
 
 
-@given(difference=st.floats(-50, 50), num_objects=st.integers(1, 4))
-def test_both_ways_round_add_up_to_one(difference: float, num_objects: int) -> None:
-    there = vote_probability(difference, num_objects=num_objects)
-    back = vote_probability(-difference, num_objects=num_objects)
+@given(difference=st.floats(-50, 50), num_objects=st.integers(1, 4), clutter=st.floats(1, 9))
+def test_both_ways_round_add_up_to_one(difference: float, num_objects: int, clutter: float) -> None:
+    there = vote_probability(difference, num_objects=num_objects, clutter=clutter)
+    back = vote_probability(-difference, num_objects=num_objects, clutter=clutter)
     assert there + back == pytest.approx(1.0, abs=1e-12)
     assert (there >= 0.5) == (difference >= 0) or abs(difference) < 1e-12
 
@@ -28,15 +29,21 @@ def test_the_probability_is_what_the_habits_say() -> None:
     one = Annotator(reliability=2.0, lapse=0.1)
     sure = 1 / (1 + math.exp(-2.0 * 0.7))
     assert one.probability(0.7) == pytest.approx(0.05 + 0.9 * sure)
-    # Two more objects: 8 % more lapses.
-    assert one.probability(0.7, num_objects=3) == pytest.approx(0.09 + 0.82 * sure)
-    assert Annotator(reliability=2.0, lapse=1.0).probability(9.0, num_objects=4) == 0.5
+    # With twice the noise, twice the difference looks the same.
+    assert one.probability(1.4, noise=2.0) == pytest.approx(0.05 + 0.9 * sure)
+    assert Annotator(reliability=2.0, lapse=1.0).probability(9.0) == 0.5
 
 
-def test_more_to_look_at_makes_votes_less_sure() -> None:
+def test_each_object_beyond_the_first_widens_the_noise() -> None:
+    assert [noise_of(count) for count in (1, 2, 3, 4)] == [1.0, 3.0, 9.0, 27.0]
+    assert noise_of(4, clutter=1.0) == 1.0
     votes = [vote_probability(3.0, num_objects=count) for count in (1, 2, 3, 4)]
     assert votes == sorted(votes, reverse=True)
-    assert votes[0] - votes[3] > 0.02
+    assert votes[0] > 0.97
+    assert votes[3] < 0.6
+    # As much to see in nine times the noise is the same vote.
+    assert vote_probability(9.0, num_objects=3) == pytest.approx(vote_probability(1.0))
+    assert vote_probability(1.0, num_objects=3, clutter=1.0) == vote_probability(1.0)
 
 
 def test_votes_drawn_from_the_panel_have_the_mean_that_is_stated() -> None:
@@ -44,8 +51,8 @@ def test_votes_drawn_from_the_panel_have_the_mean_that_is_stated() -> None:
     difference, count = 0.9, 200_000
     # Each vote the long way: who votes, whether they look, what they then see.
     chosen = rng.integers(len(PANEL), size=count)
-    lapses = np.array([one.lapse + 0.04 for one in PANEL])[chosen]
-    slopes = np.array([one.reliability for one in PANEL])[chosen]
+    lapses = np.array([one.lapse for one in PANEL])[chosen]
+    slopes = np.array([one.reliability / 3.0 for one in PANEL])[chosen]
     looked = rng.random(count) >= lapses
     sees_a = rng.random(count) < 1 / (1 + np.exp(-slopes * difference))
     votes = np.where(looked, sees_a, rng.random(count) < 0.5)

@@ -50,6 +50,7 @@ def test_probabilities_are_those_of_the_differences_in_quality(pairs: list[Synth
             difference = pair.a.quality(axis) - pair.b.quality(axis)
             stated = vote_probability(difference, num_objects=pair.scene.num_objects)
             assert pair.probabilities[axis] == stated
+            assert pair.noise == 3.0 ** (pair.scene.num_objects - 1)
             assert 0 <= pair.votes[axis] <= pair.num_votes
 
 
@@ -158,7 +159,8 @@ def _has(pair: SyntheticPair, kind: str) -> bool:
 
 
 def test_what_makes_no_sense_is_refused() -> None:
-    for world in ({"seed": -1}, {"side": 20}, {"faintest": 0.0}, {"most_objects": 0}):
+    wrong = ({"seed": -1}, {"side": 20}, {"faintest": 0.0}, {"most_objects": 0}, {"clutter": 0.9})
+    for world in wrong:
         with pytest.raises(ConfigError, match="at least"):
             World(**world)
     with pytest.raises(ConfigError, match="two objects"):
