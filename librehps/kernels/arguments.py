@@ -14,6 +14,7 @@ __all__ = [
     "check_boundaries",
     "check_float",
     "check_last_dimension",
+    "check_rows",
     "check_same_device",
     "check_shape",
     "compute_dtype",
@@ -66,6 +67,28 @@ def check_float(**tensors: Tensor) -> None:
             raise InputError(
                 f"{name} is {tensor.dtype}, expected float16, bfloat16, float32 or float64",
                 code="argument_dtype",
+                item=name,
+            )
+
+
+def check_rows(**tensors: Tensor | None) -> None:
+    """Raise unless the last dimension of every tensor that is given lies side by side in memory.
+
+    The others may lie as they like: heads and halves of a projection are views that every kernel
+    reads as they are. A row that is strewn would be copied, whole tensor by whole tensor, and
+    whoever gave it would not know.
+
+    Raises:
+        InputError: One does not (code ``argument_layout``).
+    """
+    for name, tensor in tensors.items():
+        if tensor is None or not tensor.dim() or tensor.shape[-1] <= 1 or not tensor.numel():
+            continue
+        if tensor.stride(-1) != 1:
+            raise InputError(
+                f"{name} is a view whose last dimension has a stride of {tensor.stride(-1)}: give "
+                "its contiguous()",
+                code="argument_layout",
                 item=name,
             )
 

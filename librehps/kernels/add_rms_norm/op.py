@@ -8,6 +8,7 @@ from librehps.kernels.add_rms_norm.torch_add_rms_norm import add_rms_norm_torch
 from librehps.kernels.arguments import (
     check_float,
     check_last_dimension,
+    check_rows,
     check_same_device,
     check_shape,
 )
@@ -44,7 +45,7 @@ def add_rms_norm(
         The normalised sum and the sum, both of the dtype of the sum.
 
     Raises:
-        InputError: Shapes, dtypes or devices do not fit.
+        InputError: Shapes, dtypes, devices or strides do not fit.
         BackendError: ``impl`` is not available here.
     """
     check_float(x=x, residual=residual, weight=weight)
@@ -52,6 +53,7 @@ def add_rms_norm(
     check_shape("residual", residual, tuple(x.shape))
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, residual=residual, weight=weight)
+    check_rows(x=x, residual=residual, weight=weight)
     reason = too_wide(x.shape[-1])
     dtype = torch.promote_types(x.dtype, residual.dtype)
     choice = choose_kernels(impl, x.device, op="add_rms_norm", dtype=dtype, unfit=reason)

@@ -6,6 +6,7 @@ from librehps.errors import InputError
 from librehps.kernels.arguments import (
     check_boundaries,
     check_float,
+    check_rows,
     check_same_device,
     check_shape,
 )
@@ -60,7 +61,7 @@ def attention(
         The attended values, in ``q.dtype``.
 
     Raises:
-        InputError: Shapes, dtypes, devices or boundaries do not fit.
+        InputError: Shapes, dtypes, devices, strides or boundaries do not fit.
         BackendError: ``impl`` is not available here.
     """
     check_arguments(q, k, v, cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k, causal=causal)
@@ -86,6 +87,7 @@ def check_arguments(
     check_shape("k", k, (None, None, q.shape[2]))
     check_shape("v", v, (k.shape[0], k.shape[1], None))
     check_same_device(q=q, k=k, v=v, cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k)
+    check_rows(q=q, k=k, v=v)
     if not q.dtype == k.dtype == v.dtype:
         raise InputError(
             f"q, k, v are {q.dtype}, {k.dtype}, {v.dtype}; expected one dtype",

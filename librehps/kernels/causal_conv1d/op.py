@@ -8,6 +8,7 @@ from librehps.errors import ConfigError, InputError
 from librehps.kernels.arguments import (
     check_boundaries,
     check_float,
+    check_rows,
     check_same_device,
     check_shape,
 )
@@ -50,7 +51,7 @@ def causal_conv1d(
         ``(y, final_state)``: the final state has ``x.dtype``.
 
     Raises:
-        InputError: Shapes, dtypes, devices or boundaries do not fit.
+        InputError: Shapes, dtypes, devices, strides or boundaries do not fit.
         ConfigError: Unknown activation (code ``activation_unknown``).
         BackendError: ``impl`` is not available here.
     """
@@ -94,6 +95,7 @@ def check_arguments(
     check_same_device(
         x=x, weight=weight, cu_seqlens=cu_seqlens, bias=bias, initial_state=initial_state
     )
+    check_rows(x=x, weight=weight, bias=bias, initial_state=initial_state)
     check_boundaries("cu_seqlens", cu_seqlens, x.shape[0])
     if weight.shape[1] < 2:
         raise InputError("weight needs at least 2 taps", code="argument_shape", item="weight")

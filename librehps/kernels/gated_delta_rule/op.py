@@ -8,6 +8,7 @@ from librehps.errors import ConfigError, InputError
 from librehps.kernels.arguments import (
     check_boundaries,
     check_float,
+    check_rows,
     check_same_device,
     check_shape,
 )
@@ -78,8 +79,8 @@ def gated_delta_rule(
         for float64 inputs.
 
     Raises:
-        InputError: Shapes, dtypes, devices or boundaries do not fit, or one of ``A_log`` and
-            ``dt_bias`` is missing (code ``argument_missing``).
+        InputError: Shapes, dtypes, devices, strides or boundaries do not fit, or one of ``A_log``
+            and ``dt_bias`` is missing (code ``argument_missing``).
         ConfigError: ``chunk_size`` is not supported (code ``chunk_size``).
         BackendError: ``impl`` is not available here.
 
@@ -178,6 +179,9 @@ def check_arguments(
         initial_state=initial_state,
         A_log=A_log,
         dt_bias=dt_bias,
+    )
+    check_rows(
+        q=q, k=k, v=v, g=g, beta=beta, initial_state=initial_state, A_log=A_log, dt_bias=dt_bias
     )
     if (A_log is None) != (dt_bias is None):
         missing = "A_log" if A_log is None else "dt_bias"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from librehps.kernels.arguments import (
     check_float,
     check_last_dimension,
+    check_rows,
     check_same_device,
     check_shape,
 )
@@ -37,13 +38,14 @@ def rms_norm(
         A tensor like ``x``.
 
     Raises:
-        InputError: Shapes, dtypes or devices do not fit.
+        InputError: Shapes, dtypes, devices or strides do not fit.
         BackendError: ``impl`` is not available here.
     """
     check_float(x=x, weight=weight)
     check_last_dimension("x", x)
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, weight=weight)
+    check_rows(x=x, weight=weight)
     reason = too_wide(x.shape[-1])
     choice = choose_kernels(impl, x.device, op="rms_norm", dtype=x.dtype, unfit=reason)
     if choice.name == "triton":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from librehps.errors import InputError
-from librehps.kernels.arguments import check_float, check_same_device, check_shape
+from librehps.kernels.arguments import check_float, check_rows, check_same_device, check_shape
 from librehps.kernels.backend import choose_kernels
 from librehps.kernels.rotary.torch_rotary import rotary_torch
 from librehps.typing import Float, Tensor
@@ -35,7 +35,7 @@ def rotary(
         A tensor like ``x``.
 
     Raises:
-        InputError: Shapes, dtypes or devices do not fit.
+        InputError: Shapes, dtypes, devices or strides do not fit.
         BackendError: ``impl`` is not available here.
 
     References:
@@ -46,6 +46,7 @@ def rotary(
     check_shape("cos", cos, (x.shape[0], None))
     check_shape("sin", sin, tuple(cos.shape))
     check_same_device(x=x, cos=cos, sin=sin)
+    check_rows(x=x, cos=cos, sin=sin)
     width = cos.shape[-1]
     if width % 2 or width > x.shape[-1]:
         raise InputError(

@@ -8,6 +8,7 @@ from librehps.errors import ConfigError, InputError
 from librehps.kernels.arguments import (
     check_boundaries,
     check_float,
+    check_rows,
     check_same_device,
     check_shape,
 )
@@ -72,7 +73,7 @@ def selective_scan(
         inputs.
 
     Raises:
-        InputError: Shapes, dtypes, devices or boundaries do not fit, or a rate is above 0.
+        InputError: Shapes, dtypes, devices, strides or boundaries do not fit, or a rate is above 0.
         ConfigError: ``chunk_size`` or ``dt_limit`` makes no sense (codes ``chunk_size``,
             ``dt_limit``).
         BackendError: ``impl`` is not available here.
@@ -146,6 +147,7 @@ def check_arguments(
     check_shape("B", B, (tokens, None, None))
     check_shape("C", C, tuple(B.shape))
     check_same_device(**tensors, cu_seqlens=cu_seqlens)
+    check_rows(**tensors)
     check_boundaries("cu_seqlens", cu_seqlens, tokens)
     if B.shape[1] == 0 or heads % B.shape[1]:
         raise InputError(

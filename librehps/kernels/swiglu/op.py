@@ -6,6 +6,7 @@ from librehps.errors import InputError
 from librehps.kernels.arguments import (
     check_float,
     check_last_dimension,
+    check_rows,
     check_same_device,
     check_shape,
 )
@@ -32,7 +33,7 @@ def swiglu(
         A tensor like ``gate``.
 
     Raises:
-        InputError: Shapes, dtypes or devices do not fit.
+        InputError: Shapes, dtypes, devices or strides do not fit.
         BackendError: ``impl`` is not available here.
 
     References:
@@ -42,6 +43,7 @@ def swiglu(
     check_last_dimension("gate", gate)
     check_shape("up", up, tuple(gate.shape))
     check_same_device(gate=gate, up=up)
+    check_rows(gate=gate, up=up)
     if gate.dtype != up.dtype:
         raise InputError(
             f"gate is {gate.dtype} and up is {up.dtype}; expected one dtype",
