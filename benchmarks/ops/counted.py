@@ -1,4 +1,4 @@
-"""What every op has to do and to move at the least, counted for every size of the model.
+"""What every op has to do and to move at the least, counted for every size of the model and length.
 
     python -m benchmarks.ops.counted --out benchmarks/results/ops-counted.json
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 
 from librehps.bench.cases import OPS, Shape
 from librehps.bench.counts import Count, count
+from librehps.bench.report import machine
 from librehps.cli.output import write_table
 from librehps.modeling.presets import PRESETS
 from librehps.writing import write_lines
@@ -52,23 +54,26 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--presets", nargs="+", default=list(PRESETS))
-    parser.add_argument("--tokens", type=int, default=8192)
+    parser.add_argument("--tokens", nargs="+", type=int, default=[300, 8192, 32768])
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for preset in options.presets:
-        for name in OPS:
-            shape = Shape(preset, (options.tokens,), torch.bfloat16)
-            forward, both = counted(name, shape)
-            rows.append(
-                {"preset": preset, "op": name, "forward": asdict(forward), "both": asdict(both)}
-                | {"operations_per_byte": forward.intensity}
-            )
+        for tokens in options.tokens:
+            for name in OPS:
+                forward, both = counted(name, Shape(preset, (tokens,), torch.bfloat16))
+                rows.append(
+                    {"preset": preset, "tokens": tokens, "op": name}
+                    | {"forward": asdict(forward), "both": asdict(both)}
+                    | {"operations_per_byte": forward.intensity}
+                )
+    heads = ("size", "tokens", "op", "GFLOP", "MB", "with backward", "with backward")
     write_table(
-        ("size", "op", "GFLOP", "MB", "with backward", "with backward", "operations a byte"),
+        (*heads, "operations a byte"),
         [
             (
                 row["preset"],
+                str(row["tokens"]),
                 row["op"],
                 *(
                     f"{row[passes][what] / scale:.3g}"
@@ -81,7 +86,13 @@ def main() -> None:
         ],
     )
     if options.out is not None:
-        document = {"dtype": "bfloat16", "lengths": [options.tokens], "rows": rows}
+        document = {
+            "date": date.today().isoformat(),
+            "command": "python -m benchmarks.ops.counted",
+            "machine": machine(torch.device("cpu")),
+            "dtype": "bfloat16",
+            "rows": rows,
+        }
         write_lines(options.out, [json.dumps(document, indent=1) + "\n"])
 
 
