@@ -8,12 +8,10 @@ PYTHON=${PYTHON:-.venv/bin/python}
 PROCESSES=${PROCESSES:-2} # of 16 pairs a step each
 export OMP_NUM_THREADS=1
 
-plain() { # NAME PAIRS SEED and what is special: as the test has them
+synth() { # NAME PAIRS SEED and what is special; votes on four objects are as sure as those on one
   [ -e "$WORK/$1/train.json" ] || "$PYTHON" -m librehps synth --out "$WORK/$1" --pairs "$2" --seed "$3" \
-    --validation 1500 --test 0 --held-out 0 --side 128 "${@:4}"
+    --validation 1500 --test 0 --held-out 0 --side 128 --clutter 1 --mirrored "${@:4}"
 }
-
-synth() { plain "$@" --mirrored; } # more rows, asked for by what wrong pictures show
 
 stage() { # NAME START DATA STEPS, weights of alignment, coherence and style, DECAY and what else is special
   local resume=()
@@ -51,7 +49,6 @@ synth practice 36000 41 --faintest 0.4 --faults "relation=4,subject,colour,shape
 synth mixed 33700 61 --faintest 0.2 \
   --faults "relation=3,shape=2.5,texture=2.5,subject=0.7,colour,count,$shares"
 synth last 90000 22
-plain fresh 100000 81
 [ -e "$WORK/start" ] || "$PYTHON" -m librehps init "$WORK/start" --preset nano --words-of "$WORK/world/train.json" \
   --template recipes/nano-template.txt --min-pixels 9216 --max-pixels 20736 --dtype float32
 panel="loss={kind: panel_thurstone, votes: 12}"
@@ -87,9 +84,8 @@ stage 20 19 more 600 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=41
 lesson 21 20/last "$PROCESSES" 6000 --judge --pictures "$((64 / PROCESSES))" --seed 733 \
   --practice colour=3,shuffled=2,broken=1.2,texture=1.5
 stage 22 21 more 800 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=51
-# What the model sees is settled; a head that can bend says how sure it is. It learns that from pairs
-# that nothing above has seen, and as frequent as they are in the test.
-[ -e "$WORK/bent" ] || "$PYTHON" -m librehps init "$WORK/bent" --from "$WORK/22/last" --hidden-sizes 64 --dtype float32
-stage 23 bent fresh 9375 1 1 1 0.85 loss=thurstone run.seed=72 run.precision=float32 optimizer.kind=adamw \
-  optimizer.learning_rate=0.003 optimizer.weight_decay=0.1 "optimizer.scales={patches: 0, vision: 0, merger: 0, backbone: 0}"
-echo "trained: $WORK/23/last"
+# What the model sees is settled; a head that can bend says how good a picture is and how sure people
+# are of it. It learns that from pairs that nothing above has seen, with votes as the test has them.
+[ -e "$WORK/bent" ] || "$PYTHON" -m librehps init "$WORK/bent" --from "$WORK/22/last" --hidden-sizes 64,64 --dtype float32
+[ -e "$WORK/settled" ] || "$PYTHON" scripts/settle_nano.py "$WORK/bent" "$WORK/settled" --processes "$PROCESSES"
+echo "trained: $WORK/settled"

@@ -6,11 +6,7 @@ A pair's sigma is ``hypot(sigma_a, sigma_b)``, so it orders pairs as a sum of on
 picture does: whatever is known of a picture, its partner is not. Each row is a way to order pairs,
 and how well the order tells those in which the scores disagree with the majority of the votes: 0.5
 is chance. Sums are fitted to the disagreements themselves, on other pairs: to predict them is all
-that they do. One is not fitted: the exponential of 16 times the score, turned round, which is small
-only where a picture looks flawless. The last rows know both pictures. A second table says how often
-scores disagree with the majority where neither picture is flawless, where one is, and where both
-are, without pairs that score the same, which neither agree nor disagree: the steep curve has them
-in this order, from the least sure to the surest.
+that they do. The last rows know both pictures.
 """
 
 from __future__ import annotations
@@ -40,10 +36,6 @@ Numbers = NDArray[np.float64]
 
 _KINDS = tuple(FAULTS)
 _AXES = ("overall", *FAULT_AXES)
-# Pictures of a pair without a fault, whose quality is 0.
-_FLAWLESS = ("neither", "one", "both")
-# So steep that of two pictures nearly only the better one counts.
-_STEEP = 16.0
 # Of the ridge on coefficients of columns that are scaled to a variance of one.
 _RIDGE = 1e-3
 
@@ -84,31 +76,19 @@ def measure(fitted: Sequence[Judged], tested: Sequence[Judged]) -> dict[str, Any
     """Return the AUROC of each order of pairs, by name."""
     there, here = Pairs(fitted), Pairs(tested)
     orders: dict[str, Numbers] = {"sigma of the head": here.spread}
+    orders["annotators' noise"] = here.noise
     orders["error of the scores"] = here.errors(there.line)
     for name in ("scores", "scores, faults and number of objects"):
         told = name != "scores"
         orders[f"sum fitted to the disagreements, of {name}"] = additive(
             there.known(told=told), here.known(told=told), there.wrong
         )
-    top = there.scores.max()
-    steep = np.exp(_STEEP * (here.scores - top)).sum(axis=1)
-    orders["sum of a steep curve of the scores"] = -steep
-    orders["lower score of the better picture"] = -here.scores.max(axis=1)
     orders["difference of the scores"] = -np.abs(here.scores[:, 0] - here.scores[:, 1])
     orders["true probability"] = -np.abs(here.truth - 0.5)
     return {
         "pairs": len(here.wrong),
         "disagreements": int(here.wrong.sum()),
         "auroc": {name: _interval(order, here.wrong) for name, order in orders.items()},
-        "by_flawless": {
-            name: {
-                "pairs": int(rows.sum()),
-                "equal_scores": int((rows & here.equal).sum()),
-                "disagreements": int(here.wrong[rows].sum()),
-            }
-            for number, name in enumerate(_FLAWLESS)
-            for rows in [(here.qualities == 0.0).sum(axis=1) == number]
-        },
     }
 
 
@@ -123,8 +103,8 @@ class Pairs:
         agrees, _, _, truth, spread = columns(judged)
         decided = ~np.isnan(agrees)
         self.judged = [one for one, kept in zip(judged, decided, strict=True) if kept]
-        self.wrong, self.equal = agrees[decided] < 0.5, agrees[decided] == 0.5
-        self.truth, self.spread = truth[decided], spread[decided]
+        self.wrong, self.truth, self.spread = agrees[decided] < 0.5, truth[decided], spread[decided]
+        self.noise = np.array([one.pair.noise for one in self.judged])
         self.scores = np.array(
             [[score.axis("overall").mean for score in (one.a, one.b)] for one in self.judged]
         )
@@ -213,21 +193,6 @@ def table(found: dict[str, Any]) -> str:
     ]
     for name, of in found["auroc"].items():
         lines.append(f"| {name} | {of['value']:.3f} ({of['low']:.3f} to {of['high']:.3f}) |")
-    return "\n".join([*lines, "", by_flawless(found)])
-
-
-def by_flawless(found: dict[str, Any]) -> str:
-    """Return the second table as Markdown."""
-    lines = [
-        "| flawless pictures | pairs | equal scores | disagreements | of those with a difference |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for name, of in found["by_flawless"].items():
-        share = of["disagreements"] / max(of["pairs"] - of["equal_scores"], 1)
-        lines.append(
-            f"| {name} | {of['pairs']:,} | {of['equal_scores']:,} | {of['disagreements']:,} | "
-            f"{share:.3f} |"
-        )
     return "\n".join(lines)
 
 

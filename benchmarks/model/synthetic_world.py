@@ -38,6 +38,7 @@ from librehps.calibration import (
 from librehps.data.synthetic import FAULTS, Fault, SyntheticPair, World
 from librehps.data.synthetic.annotators import majority_probability
 from librehps.data.synthetic.faults import FAULT_AXES
+from librehps.evaluate.rank_correlation import spearman_rho
 from librehps.hub import find_checkpoint
 from librehps.results import Score
 
@@ -170,6 +171,7 @@ def of_mixed(judged: Sequence[Judged]) -> dict[str, Any]:
     agrees, best, chance, truth, spread = columns(judged)
     decided = ~np.isnan(agrees)
     right, ideal, unsure = agrees[decided], best[decided], spread[decided]
+    noise = np.array([one.pair.noise for one in judged])
     return {
         "accuracy": interval(right),
         "ideal_accuracy": float(ideal.mean()),
@@ -185,6 +187,12 @@ def of_mixed(judged: Sequence[Judged]) -> dict[str, Any]:
         "sigma_auroc": row(
             bootstrap(lambda rows: area_under_roc(unsure[rows], right[rows] < 0.5), len(right))
         ),
+        "sigma_and_noise": row(
+            bootstrap(lambda rows: spearman_rho(spread[rows], noise[rows]), len(noise))
+        ),
+        "sigma_by_noise": {
+            f"{one:g}": float(spread[noise == one].mean()) for one in sorted(set(noise.tolist()))
+        },
         "brier": brier_score(chance, truth),
     }
 
@@ -232,6 +240,7 @@ def table(found: dict[str, Any]) -> str:
         return f"{of['value']:.3f} ({of['low']:.3f} to {of['high']:.3f})"
 
     overall = found["overall"]
+    by_noise: dict[str, float] = overall["sigma_by_noise"]
     lines = [
         f"| {overall['accuracy']['n']:,} pairs as annotators see them | |",
         "| --- | --- |",
@@ -240,6 +249,10 @@ def table(found: dict[str, Any]) -> str:
         f"| share of the ideal | {cell(overall['of_ideal'])} |",
         f"| calibration error before calibration | {cell(overall['calibration_error'])} |",
         f"| AUROC of sigma for disagreement | {cell(overall['sigma_auroc'])} |",
+        "| rank correlation of sigma with annotators' noise | "
+        f"{cell(overall['sigma_and_noise'])} |",
+        f"| mean sigma where that noise is {', '.join(by_noise)} | "
+        f"{', '.join(f'{sigma:.2f}' for sigma in by_noise.values())} |",
         f"| combinations that are not in training | {cell(found['unseen_combinations'])} |",
         "",
         f"| one fault of full strength | axis | its axis | overall | {' | '.join(FAULT_AXES)} |",

@@ -25,7 +25,6 @@ from librehps.data.synthetic import Fault, World
 from librehps.data.synthetic.files import comparison_of
 from librehps.errors import CheckpointError, ConfigError, InputError
 from librehps.heads import AttentionPoolingHead, AxisTokensHead
-from librehps.hub import find_checkpoint
 from librehps.testing.tiny import make_tiny_checkpoint, tiny_model, tiny_processor
 from librehps.training.journal import read_journal
 from librehps.training.recipe import (
@@ -387,30 +386,6 @@ def test_a_head_and_a_loss_of_ones_own_are_trained_by_the_example(
     assert "accuracy" in done.stdout
     # The weights that were trained are those of the new head.
     assert any(name.startswith("own_head.") for name in weights(tmp_path / "run"))
-
-
-@pytest.mark.parametrize("judge", [False, True], ids=["tower", "whole"])
-def test_what_is_taught_learns_and_the_rest_stays(judge: bool, tmp_path: Path) -> None:
-    script = Path(__file__).parents[2] / "scripts" / "teach_nano.py"
-    start = find_checkpoint("nano")
-    how = ("--judge",) if judge else ("--keep", "0.5")
-    few = ("--steps", "2", "--pictures", "8", "--test-every", "1", *how)
-    done = subprocess.run(
-        [sys.executable, str(script), str(start), str(tmp_path / "out"), *few],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["step 1", "step 2"]
-    assert ("off on overall" in done.stdout) == judge
-    before, after = (
-        load_file(folder / "model.safetensors") for folder in (start, tmp_path / "out")
-    )
-    learned = [name for name in before if not before[name].equal(after[name])]
-    parts = {name.split(".")[int(name.startswith("model."))] for name in learned}
-    assert parts == ({"visual", "language_model", "multi_axis_head"} if judge else {"visual"})
-    assert LibreHPS.from_pretrained(tmp_path / "out").model.trained
 
 
 def test_a_minute_of_training_tells_good_pictures_from_bad_ones(tmp_path: Path) -> None:
