@@ -10,12 +10,15 @@ beside the votes. Here that is its quality, to which the scores are held by a li
 it is a mean opinion score.
 
 The rest of the model is at rest. What it gives to the head is computed once, for pairs that no
-lesson has shown, and kept in OUT.states: a run that was stopped goes on from there.
+lesson has shown, and kept in OUT.states: a run that was stopped goes on from there, and one with
+another model, seed or side is refused.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -42,6 +45,7 @@ from librehps.processing import load_processor
 from librehps.progress import progress_bar
 from librehps.training.recipe import ScheduleRecipe
 from librehps.training.schedule import rate_share
+from librehps.writing import write_lines
 
 # What a score says per unit of quality; teach_nano.py has the same.
 UNIT = 0.4
@@ -81,6 +85,17 @@ class Chunk:
     start: int
     count: int
     file: Path
+
+
+def claim(folder: Path, model: Path, *, seed: int, side: int) -> None:
+    """Note what the states in a folder are of, or leave one alone that has others."""
+    weights = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    own = json.dumps({"weights_sha256": weights, "seed": seed, "side": side}) + "\n"
+    mark = folder / "states.json"
+    if not mark.exists():
+        write_lines(mark, [own])
+    if mark.read_text("utf-8") != own:
+        raise SystemExit(f"{folder} has states of another model, seed or side: name another OUT")
 
 
 def compute(model: Path, world: World, chunk: Chunk) -> int:
@@ -201,15 +216,17 @@ def main() -> None:
 
     folder = options.out.with_name(f"{options.out.name}.states")
     folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, options.model, seed=options.seed, side=options.side)
     world = World(seed=options.seed, side=options.side)
     splits: tuple[tuple[Split, int], ...] = (
         ("validation", options.test),
         ("train", options.pairs),
     )
     plan = [
-        Chunk(split, start, min(CHUNK_PAIRS, total - start), folder / f"{split}-{start}.npz")
+        Chunk(split, start, count, folder / f"{split}-{start}-{count}.npz")
         for split, total in splits
         for start in range(0, total, CHUNK_PAIRS)
+        for count in [min(CHUNK_PAIRS, total - start)]
     ]
     with ExitStack() as stack:
         # Forked, a process would inherit threads that no longer run.

@@ -476,6 +476,12 @@ def test_a_head_is_settled_and_the_rest_stays(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     other = load_file(out / "model.safetensors")
     assert any(not other[name].equal(after[name]) for name in learned)
+    # Those of another seed are not taken for one's own.
+    refused = subprocess.run(
+        [*command, "--seed", "82"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 1
+    assert "another model, seed or side" in refused.stderr
 
 
 def test_marks_say_what_is_noise_and_what_is_a_small_difference(
