@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
-# Remakes librehps/assets/nano from nothing: a few hours on two CPU cores. Run it from the
+# Remakes librehps/assets/nano from nothing: some eight hours on two CPU cores. Run it from the
 # repository's root; what is there already is not made again, so it may be stopped at any time.
+# SHRINK=300 scripts/train_nano.sh /tmp/few   goes through every stage with a 300th of the pairs and
+# steps, in some minutes: what it makes has learned nothing, but nothing on the way is left out.
 set -euo pipefail
 
 WORK=${1:-.nano}
 PYTHON=${PYTHON:-.venv/bin/python}
 PROCESSES=${PROCESSES:-2} # of 16 pairs a step each
+SHRINK=${SHRINK:-1}
 export OMP_NUM_THREADS=1
 
+share() { echo $((($1 + SHRINK - 1) / SHRINK)); }
+
 synth() { # NAME PAIRS SEED and what is special; votes on four objects are as sure as those on one
-  [ -e "$WORK/$1/train.json" ] || "$PYTHON" -m librehps synth --out "$WORK/$1" --pairs "$2" --seed "$3" \
-    --validation 1500 --test 0 --held-out 0 --side 128 --clutter 1 --mirrored "${@:4}"
+  [ -e "$WORK/$1/train.json" ] || "$PYTHON" -m librehps synth --out "$WORK/$1" --pairs "$(share "$2")" --seed "$3" \
+    --validation "$(share 1500)" --test 0 --held-out 0 --side 128 --clutter 1 --mirrored "${@:4}"
 }
 
 stage() { # NAME START DATA STEPS, weights of alignment, coherence and style, DECAY and what else is special
@@ -19,13 +24,13 @@ stage() { # NAME START DATA STEPS, weights of alignment, coherence and style, DE
   [ ! -e "$WORK/$1/recipe.json" ] || resume=(--resume)
   "$PYTHON" -m torch.distributed.run --standalone --nproc-per-node "$PROCESSES" -m librehps train \
     recipes/nano.yaml --out "$WORK/$1" "${resume[@]}" "start=$WORK/$2" "data.train=$WORK/$3/train.json" \
-    "data.validation=$WORK/$3/validation.json" "run.batch_pairs=$((32 / PROCESSES))" "run.steps=$4" \
+    "data.validation=$WORK/$3/validation.json" "run.batch_pairs=$((32 / PROCESSES))" "run.steps=$(share "$4")" \
     "axis_weights={alignment: $5, coherence: $6, style: $7}" "schedule.decay_share=$8" "${@:9}"
 }
 
 lesson() { # NAME START PROCESSES STEPS and what else is special
   [ -e "$WORK/$1/model.safetensors" ] || "$PYTHON" -m torch.distributed.run --standalone \
-    --nproc-per-node "$3" scripts/teach_nano.py "$WORK/$2" "$WORK/$1" --steps "$4" "${@:5}"
+    --nproc-per-node "$3" scripts/teach_nano.py "$WORK/$2" "$WORK/$1" --steps "$(share "$4")" "${@:5}"
 }
 
 # One object and faults that can be seen come first: until words and objects are told apart, all else
@@ -87,5 +92,6 @@ stage 22 21 more 800 1 0.5 0.3 0.9 "$panel" "$still" "${slower[@]}" run.seed=51
 # What the model sees is settled; a head that can bend says how good a picture is and how sure people
 # are of it. It learns that from pairs that nothing above has seen, with votes as the test has them.
 [ -e "$WORK/bent" ] || "$PYTHON" -m librehps init "$WORK/bent" --from "$WORK/22/last" --hidden-sizes 64,64 --dtype float32
-[ -e "$WORK/settled" ] || "$PYTHON" scripts/settle_nano.py "$WORK/bent" "$WORK/settled" --processes "$PROCESSES"
+[ -e "$WORK/settled" ] || "$PYTHON" scripts/settle_nano.py "$WORK/bent" "$WORK/settled" \
+  --pairs "$(share 200000)" --test "$(share 4000)" --steps "$(share 20000)" --processes "$PROCESSES"
 echo "trained: $WORK/settled"
