@@ -19,7 +19,7 @@ from librehps.typing import Float, Int, Tensor
 __all__ = ["MAX_WIDTH", "check_arguments", "gated_delta_rule", "unfit"]
 
 MAX_WIDTH = 128
-"""Widest keys of the triton kernels: the memory of a head has a row for each in registers."""
+"""Widest keys of the triton kernels; of wider ones README.md says what spills."""
 
 
 def gated_delta_rule(
