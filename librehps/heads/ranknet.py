@@ -17,8 +17,8 @@ from librehps.typing import Float, Tensor
 
 __all__ = ["RankNetHead"]
 
-# exp of more than this is no longer a sensible sigma, and exp(89) is infinite in float32.
-_MAX_LOG_SIGMA = 20.0
+# exp of more is no longer a sensible sigma, and exp(89) is infinite in float32; exp(-104) is zero.
+_MIN_LOG_SIGMA, _MAX_LOG_SIGMA = -80.0, 20.0
 
 
 class RankNetHead(nn.Module):
@@ -79,9 +79,8 @@ class RankNetHead(nn.Module):
             x = F.relu(_linear(pooled, first))
             x = F.dropout(x, self.dropout, training=self.training)
             mean, log_sigma = _linear(F.relu(_linear(x, second)), third).split(1, dim=-1)
-        return HeadOutput(
-            mean=mean, sigma=log_sigma.clamp(max=_MAX_LOG_SIGMA).exp(), axes=self.axes
-        )
+        sigma = log_sigma.clamp(min=_MIN_LOG_SIGMA, max=_MAX_LOG_SIGMA).exp()
+        return HeadOutput(mean=mean, sigma=sigma, axes=self.axes)
 
     def to_config(self) -> dict[str, Any]:
         """Return the settings as JSON data."""

@@ -10,7 +10,7 @@ import torch
 from librehps.errors import ConfigError, InputError
 from librehps.losses.protocol import PairLoss, Scores, check_number
 from librehps.losses.reduce import weighted_mean
-from librehps.typing import Float, Tensor
+from librehps.typing import Bool, Float, Tensor
 
 __all__ = ["AxisLoss", "AxisValues"]
 
@@ -23,21 +23,36 @@ class AxisValues:
         values: Loss of each pair on each axis; 0 where there is no label.
         weights: What each counts: the weight of the axis, or 0 where there is no label.
         axes: Names of the columns.
+        labelled: Whether there is a label.
     """
 
     values: Float[Tensor, "N A"]
     weights: Float[Tensor, "N A"]
     axes: tuple[str, ...]
+    labelled: Bool[Tensor, "N A"]
 
     def mean(self, confidence: Float[Tensor, " N"] | None = None) -> Float[Tensor, ""]:
-        """Return the mean over all labels, weighted by axis and by confidence; 0 without any."""
-        weights = self.weights if confidence is None else self.weights * confidence[:, None]
-        return weighted_mean(self.values, weights)
+        """Return the mean over all labels, weighted by axis and by confidence; 0 without any.
+
+        Raises:
+            InputError: Not one confidence for each pair (code ``argument_shape``).
+        """
+        if confidence is None:
+            return weighted_mean(self.values, self.weights)
+        if confidence.shape != self.values.shape[:1]:
+            raise InputError(
+                f"confidence has shape {list(confidence.shape)}; expected one for each of "
+                f"{len(self.values)} pairs",
+                code="argument_shape",
+                item="confidence",
+            )
+        return weighted_mean(self.values, self.weights * confidence[:, None])
 
     def by_axis(self) -> dict[str, Float[Tensor, ""]]:
         """Return the mean of each axis over its own labels, for the log."""
+        own = self.labelled.to(self.values.dtype)
         return {
-            name: weighted_mean(self.values[:, column], self.weights[:, column])
+            name: weighted_mean(self.values[:, column], own[:, column])
             for column, name in enumerate(self.axes)
         }
 
@@ -83,13 +98,18 @@ class AxisLoss:
             InputError: The columns are not those of ``axes`` (code ``argument_shape``).
             ConfigError: A loss or a weight for an axis that is not scored (code ``axis_unknown``).
         """
-        if target.shape != (*a.mean.shape[:1], len(axes)):
-            raise InputError(
-                f"target has shape {list(target.shape)}; "
-                f"expected a row for each pair and a column for each of {', '.join(axes)}",
-                code="argument_shape",
-                item="target",
-            )
+        shape = (*a.mean.shape[:1], len(axes))
+        given = {"target": target, "mean_a": a.mean, "mean_b": b.mean}
+        sigmas = {"sigma_a": a.sigma, "sigma_b": b.sigma}
+        given |= {name: sigma for name, sigma in sigmas.items() if sigma is not None}
+        for name, tensor in given.items():
+            if tensor.shape != shape:
+                raise InputError(
+                    f"{name} has shape {list(tensor.shape)}; expected a row for each pair and a "
+                    f"column for each of {', '.join(axes)}",
+                    code="argument_shape",
+                    item=name,
+                )
         for name in (*self.losses, *self.weights):
             if name not in axes:
                 raise ConfigError(
@@ -112,7 +132,8 @@ class AxisLoss:
         weights = torch.tensor(
             [self.weights.get(name, 1.0) for name in axes], dtype=values.dtype, device=values.device
         )
-        return AxisValues(values=values, weights=weights * labelled, axes=axes)
+        weights = weights * labelled
+        return AxisValues(values=values, weights=weights, axes=axes, labelled=labelled)
 
 
 def _filled(scores: Scores, labelled: Tensor) -> Scores:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch.nn import functional as F
 
-from librehps.losses.protocol import LOSSES, Scores, check_number, difference
+from librehps.losses.protocol import LOSSES, Scores, bounded, check_number, difference
 from librehps.typing import Float, Tensor
 
 __all__ = ["BradleyTerry", "ConstantMargin", "LikelihoodDisplacement", "SoftmaxCrossEntropy"]
@@ -92,9 +92,9 @@ class LikelihoodDisplacement:
         """Return the loss of each pair; see ``PairLoss``."""
         d, y = difference(a, b, target)
         # mean_a - tau mean_b = d + (1 - tau) mean_b: the difference is formed in one place.
-        a_wins = F.softplus(-d - (1 - self.tau) * b.mean.to(d.dtype))
-        b_wins = F.softplus(d - (1 - self.tau) * a.mean.to(d.dtype))
-        return y * a_wins + (1 - y) * b_wins
+        a_wins = bounded(-d - (1 - self.tau) * b.mean.to(d.dtype), d.isfinite())
+        b_wins = bounded(d - (1 - self.tau) * a.mean.to(d.dtype), d.isfinite())
+        return y * F.softplus(a_wins) + (1 - y) * F.softplus(b_wins)
 
 
 @LOSSES.register("softmax_cross_entropy")
@@ -125,4 +125,5 @@ class SoftmaxCrossEntropy:
     ) -> Float[Tensor, "*batch"]:
         """Return the loss of each pair; see ``PairLoss``."""
         d, y = difference(a, b, target)
-        return y * F.softplus(-self.scale * d) + (1 - y) * F.softplus(self.scale * d)
+        d = bounded(self.scale * d, d.isfinite())
+        return y * F.softplus(-d) + (1 - y) * F.softplus(d)

@@ -8,6 +8,8 @@ the target gives the same value, ``loss(a, b, y) == loss(b, a, 1 - y)``.
 from __future__ import annotations
 
 import dataclasses
+import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -16,21 +18,26 @@ import torch
 
 from librehps.errors import ConfigError, InputError
 from librehps.registry import Registry
-from librehps.typing import Float, Tensor
+from librehps.typing import Bool, Float, Tensor
 
 __all__ = [
     "LOSSES",
+    "TINY_SIGMA",
     "PairLoss",
     "Scores",
+    "bounded",
     "build_loss",
     "check_number",
+    "check_range",
     "difference",
     "loss_config",
     "spread",
 ]
 
-# Added to a variance before its root, whose slope at zero has no bound: 1e-6 in sigma.
-_TINY_VARIANCE = 1e-12
+TINY_SIGMA = 1e-6
+"""Stands beside a sigma, so that the root of the variance has a slope where it is zero."""
+# Its square is finite in float32.
+_WIDEST_SIGMA = 1e18
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,8 @@ class PairLoss(Protocol):
         Raises:
             InputError: Shapes differ or the target is no floating tensor (code
                 ``argument_shape`` or ``argument_dtype``), or the loss needs sigmas and there are
-                none (``sigma_missing``).
+                none (``sigma_missing``); on a CPU, where that costs nothing, a target is outside
+                [0, 1] (``argument_value``).
         """
         ...
 
@@ -102,12 +110,29 @@ def difference(
             item="target",
         )
     wide = torch.promote_types(torch.promote_types(a.mean.dtype, b.mean.dtype), torch.float32)
+    check_range("target", target, high=1.0)
     # Cast first: in bfloat16 two scores near 30 differ by a multiple of 1/8.
-    return a.mean.to(wide) - b.mean.to(wide), target.to(wide)
+    first, second = a.mean.to(wide), b.mean.to(wide)
+    finite = first.isfinite() & second.isfinite()
+    return bounded(first - second, finite), target.to(wide)
+
+
+def bounded(x: Float[Tensor, "*batch"], finite: Bool[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    """Return ``x``, with the largest number of its dtype where it has overflowed: 0 times it is 0.
+
+    Args:
+        x: What was made of scores.
+        finite: Whether those were finite. Those that were not are not to look as if they had been.
+    """
+    largest = torch.finfo(x.dtype).max
+    return torch.where(finite, x.clamp(min=-largest, max=largest), x)
 
 
 def spread(a: Scores, b: Scores) -> Float[Tensor, "*batch"]:
     """Return ``sqrt(sigma_a² + sigma_b²)``: the standard deviation of the difference.
+
+    ``1e-6`` is added in the same way, which changes a sigma of 1e-3 by half a millionth of itself;
+    more than 1e18 counts as that.
 
     Raises:
         InputError: A score has no sigma (code ``sigma_missing``), or one of another shape
@@ -127,7 +152,33 @@ def spread(a: Scores, b: Scores) -> Float[Tensor, "*batch"]:
                 item=name,
             )
     wide = torch.promote_types(torch.promote_types(a.sigma.dtype, b.sigma.dtype), torch.float32)
-    return (a.sigma.to(wide).square() + b.sigma.to(wide).square() + _TINY_VARIANCE).sqrt()
+    # hypot() and not a root of squares, which overflow in float32 from 2e19.
+    tiny = torch.full((), TINY_SIGMA, dtype=wide, device=a.sigma.device)
+    total = torch.hypot(a.sigma.to(wide), torch.hypot(b.sigma.to(wide), tiny))
+    return total.clamp(max=_WIDEST_SIGMA)
+
+
+def check_range(name: str, values: Tensor, *, high: float = math.inf) -> None:
+    """Raise unless all values are in [0, ``high``], where looking at them costs nothing: on a CPU.
+
+    Raises:
+        InputError: Some are not (code ``argument_value``).
+    """
+    if values.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    inside = ((values >= 0) & (values <= high)).all()
+    try:
+        valid = bool(inside)
+    except RuntimeError:  # Under torch.func.vmap there is no one answer.
+        return
+    if not valid:
+        limits = "not negative" if high == math.inf else f"in [0, {high:g}]"
+        raise InputError(
+            f"{name} has values from {values.min().item():g} to {values.max().item():g}; "
+            f"they must be {limits}, and numbers",
+            code="argument_value",
+            item=name,
+        )
 
 
 def check_number(name: str, value: Any, *, low: float, open_low: bool = False) -> None:
@@ -137,7 +188,8 @@ def check_number(name: str, value: Any, *, low: float, open_low: bool = False) -
         ConfigError: It is not (code ``loss_value``).
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and low <= value < float("inf")) or (open_low and value == low):
+    # An integer has no bound: beyond the largest float it is none of the numbers meant here.
+    if not (number and low <= value <= sys.float_info.max) or (open_low and value == low):
         above = "above" if open_low else "from"
         raise ConfigError(
             f"{name} must be a finite number {above} {low}, not {value!r}", code="loss_value"
@@ -166,7 +218,8 @@ def build_loss(config: str | Mapping[str, Any]) -> PairLoss:
         ConfigError: An unknown name (code ``name_unknown``), a missing ``kind`` or an unknown
             setting (``loss_key``), a value out of range (``loss_value``).
     """
-    settings = {"kind": config} if isinstance(config, str) else dict(config)
+    mapping = config if isinstance(config, Mapping) else {"kind": config}
+    settings: dict[str, Any] = dict(mapping)
     if not isinstance(settings.get("kind"), str):
         raise ConfigError("a loss needs a 'kind', the name of a loss", code="loss_key")
     constructor: Any = LOSSES[settings.pop("kind")]
@@ -178,7 +231,13 @@ def build_loss(config: str | Mapping[str, Any]) -> PairLoss:
                 f"{', '.join(known) or 'none'}",
                 code="loss_key",
             )
-    # A recipe may write 1 for 1.0; true is no number.
-    return constructor(
-        **{key: float(value) if type(value) is int else value for key, value in settings.items()}
-    )
+    return constructor(**{key: _as_float(value) for key, value in settings.items()})
+
+
+def _as_float(value: Any) -> Any:
+    """Return 1.0 for 1, which a recipe may write; true is no number."""
+    if type(value) is not int:
+        return value
+    if abs(value) > sys.float_info.max:
+        return math.inf if value > 0 else -math.inf
+    return float(value)

@@ -53,8 +53,11 @@ def log_expected_sigmoid(
     positive = d > 0
     low = torch.where(positive, -d, d)
     nodes, weights = _hermite(d)
-    z = low[..., None] + s.clamp(max=_SEAM)[..., None] * nodes
-    narrow = torch.logsumexp(F.logsigmoid(z) + weights.log(), dim=-1)
+    # log sigmoid(z) = z - log(1 + e^z), and the mean of z is taken out of the sum: beside a large
+    # one the weights would be rounded away, and the gradient is made of them.
+    noise = s.clamp(max=_SEAM)[..., None] * nodes
+    terms = noise - F.softplus(low[..., None] + noise) + weights.log()
+    narrow = low + torch.logsumexp(terms, dim=-1)
     # The rule that is not chosen is asked about a place where its gradient is finite: 0 times
     # infinity would be NaN.
     wide = s > _SEAM

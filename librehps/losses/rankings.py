@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from librehps.errors import InputError
-from librehps.losses.protocol import check_number
+from librehps.losses.protocol import check_number, check_range
 from librehps.registry import Registry
 from librehps.typing import Float, Tensor
 
@@ -101,9 +101,12 @@ class ListSoftmax:
         scores, present = _listed(mean, labels)
         votes = labels.to(scores.dtype).masked_fill(~present, 0.0)
         share = votes / votes.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(votes.dtype).tiny)
-        # A large negative number and not -inf: 0 · inf would be NaN where no vote is missed.
-        lowest = torch.finfo(scores.dtype).min / 4
-        logits = (self.scale * scores).masked_fill(~present, lowest)
+        check_range("labels", votes)
+        # Large numbers and not infinity: 0 · inf would be NaN where no vote is missed.
+        largest = torch.finfo(scores.dtype).max / 8
+        logits = self.scale * scores
+        logits = torch.where(scores.isfinite(), logits.clamp(min=-largest, max=largest), logits)
+        logits = logits.masked_fill(~present, -2.0 * largest)
         return -(share * F.log_softmax(logits, dim=-1)).sum(dim=-1)
 
 

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from librehps.errors import InputError
-from librehps.losses.protocol import Scores, check_number
+from librehps.losses.protocol import TINY_SIGMA, Scores, check_number
 from librehps.registry import Registry
 from librehps.typing import Float, Tensor
 
@@ -54,7 +54,8 @@ class SquaredError:
 class GaussianRating:
     """``(mean - rating)² / (2 sigma²) + log sigma + log(2 pi) / 2``: the likelihood of a rating.
 
-    Its minimum over sigma is at ``|mean - rating|``: an error raises sigma.
+    Its minimum over sigma is at ``|mean - rating|``: an error raises sigma. To sigma 1e-6 is added,
+    as the root of a sum of squares.
 
     References:
         Nix and Weigend, "Estimating the mean and variance of the target probability distribution",
@@ -65,12 +66,21 @@ class GaussianRating:
         """Return the loss of each item, in nats.
 
         Raises:
-            InputError: There is no sigma (code ``sigma_missing``).
+            InputError: There is no sigma (code ``sigma_missing``), or one of another shape
+                (``argument_shape``).
         """
         error = _error(scores, rating)
         if scores.sigma is None:
             raise InputError("this loss needs sigmas; use squared_error", code="sigma_missing")
-        sigma = scores.sigma.to(error.dtype)
+        if scores.sigma.shape != error.shape:
+            raise InputError(
+                f"sigma has shape {list(scores.sigma.shape)}, mean {list(error.shape)}",
+                code="argument_shape",
+                item="sigma",
+            )
+        # A sigma of zero would make the loss of an exact score NaN.
+        tiny = torch.full((), TINY_SIGMA, dtype=error.dtype, device=error.device)
+        sigma = torch.hypot(scores.sigma.to(error.dtype), tiny)
         return 0.5 * (error / sigma).square() + sigma.log() + 0.5 * math.log(2.0 * math.pi)
 
 

@@ -48,7 +48,7 @@ class RaoKupper:
         """Return the logarithms of ``P(a)``, ``P(tie)`` and ``P(b)`` for a difference of scores."""
         eta = math.log(self.theta)
         win, loss = F.logsigmoid(d - eta), F.logsigmoid(-d - eta)
-        return win, win + loss + math.log(math.expm1(2.0 * eta)), loss
+        return win, win + loss + 2.0 * eta + math.log(-math.expm1(-2.0 * eta)), loss
 
     def __call__(
         self, a: Scores, b: Scores, target: Float[Tensor, "*batch"]

@@ -39,11 +39,14 @@ def test_some_outputs_are_dropped_in_training_only() -> None:
     assert torch.equal(head(x).mean, head(x).mean)
 
 
-def test_sigma_stays_finite_wherever_training_leads() -> None:
+@pytest.mark.parametrize("bias", [1e4, -1e4])
+def test_sigma_stays_finite_and_positive_wherever_training_leads(bias: float) -> None:
     head = RankNetHead(hidden_size=4).eval()
     with torch.no_grad():
-        head.get_parameter("5.bias").fill_(1e4)
-    assert head(torch.zeros(1, 4)).sigma.isfinite().all()
+        head.get_parameter("5.bias").fill_(bias)
+    sigma = head(torch.zeros(1, 4)).sigma
+    assert sigma.isfinite().all()
+    assert (sigma > 0).all()
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,36 @@ def test_what_does_not_fit_is_refused() -> None:
         assert caught.value.code == "axis_unknown"
     with pytest.raises(ConfigError, match="the weight of style"):
         AxisLoss(BradleyTerry(), {}, {"style": -1.0})
+
+
+def test_scores_that_would_be_spread_over_pairs_or_axes_are_refused() -> None:
+    call, loss = unwrap(AxisLoss.__call__), AxisLoss(LogisticNormal())
+    whole, target = torch.ones(2, 2), torch.ones(2, 2)
+    for part, item in (
+        ((torch.ones(2, 1), whole, whole, whole), "mean_a"),
+        ((torch.ones(2), whole, whole, whole), "mean_a"),
+        ((whole, torch.ones(1, 2), whole, whole), "mean_b"),
+        ((whole, whole, torch.ones(2), whole), "sigma_a"),
+        ((whole, whole, whole, torch.ones(2, 1)), "sigma_b"),
+    ):
+        a, b = Scores(part[0]), Scores(part[1])
+        # Past the checks of shapes that only the tests switch on.
+        object.__setattr__(a, "sigma", part[2])
+        object.__setattr__(b, "sigma", part[3])
+        with pytest.raises(InputError, match="a column for each of overall, style") as caught:
+            call(loss, a, b, target, axes=AXES)
+        assert (caught.value.code, caught.value.item) == ("argument_shape", item)
+    result = loss(scores(0), scores(1), TARGET, axes=AXES)
+    for confidence in (torch.ones(1), torch.ones(4), torch.tensor(1.0)):
+        with pytest.raises(InputError, match="one for each of 3 pairs"):
+            unwrap(type(result).mean)(result, confidence)
+
+
+def test_an_axis_without_weight_is_logged_and_not_learned() -> None:
+    mean = torch.tensor([[1.0, -3.0]], requires_grad=True)
+    loss = AxisLoss(BradleyTerry(), weights={"style": 0.0})
+    result = loss(Scores(mean), Scores(torch.zeros(1, 2)), torch.ones(1, 2), axes=AXES)
+    assert result.by_axis()["style"].item() == pytest.approx(3.0486, abs=1e-4)
+    assert result.mean().item() == pytest.approx(0.3133, abs=1e-4)
+    (slope,) = torch.autograd.grad(result.mean(), mean)
+    assert slope[0, 1].item() == 0.0

@@ -142,3 +142,31 @@ def test_it_finds_the_sigma_that_voters_share(truth: float) -> None:
 def test_votes_are_at_least_one(votes: float) -> None:
     with pytest.raises(ConfigError):
         PanelThurstone(votes=votes)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.05, 1.9])
+def test_gradients_in_float32_hold_for_pairs_in_the_wrong_order(sigma: float) -> None:
+    found: dict[torch.dtype, list[torch.Tensor]] = {}
+    for dtype in (torch.float32, DOUBLE):
+        d = torch.tensor([-1.0, -3.0, -10.0, -300.0], dtype=dtype, requires_grad=True)
+        s = torch.full_like(d, sigma, requires_grad=True)
+        zero, ones = torch.zeros(4, dtype=dtype), torch.ones(4, dtype=dtype)
+        values = PanelThurstone()(Scores(d, s), Scores(zero, s), ones)
+        found[dtype] = [x.double() for x in torch.autograd.grad(values.sum(), (d, s))]
+    for single, double in zip(*found.values(), strict=True):
+        torch.testing.assert_close(single, double, rtol=1e-5, atol=0.0)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.7, 0.0])
+def test_the_likelihood_goes_on_where_the_grid_ends(share: float) -> None:
+    """Far out all is normal: by completing squares, to one part in the square of the distance."""
+    votes, r = 10.0, torch.tensor([0.0, 0.5, 3.0], dtype=DOUBLE)
+    won, lost = (torch.full_like(r, votes * part) for part in (share, 1.0 - share))
+    for side in (-1.0, 1.0):
+        against = lost if side > 0 else won
+        for far in (9.9e3, 1.1e4, 1e8):
+            d = torch.full_like(r, side * far).requires_grad_()
+            value = log_panel_likelihood(d, r, won, lost)
+            (slope,) = torch.autograd.grad(value.sum(), d)
+            wanted = -against * side * far / (1.0 + against * r.square())
+            torch.testing.assert_close(slope, wanted, rtol=1e-5, atol=1e-9)

@@ -110,3 +110,69 @@ def test_numbers_are_numbers() -> None:
     for value in (True, None, "1", -0.1, float("inf"), float("nan")):
         with pytest.raises(ConfigError, match="x must be a finite number from"):
             check_number("x", value, low=0.0)
+
+
+@pytest.mark.parametrize("target", [2.0, -0.1, float("nan")])
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_a_target_that_is_no_share_is_refused(name: str, target: float) -> None:
+    scores = Scores(torch.zeros(2), torch.ones(2))
+    with pytest.raises(InputError, match="target") as caught:
+        build_loss(name)(scores, scores, torch.tensor([1.0, target]))
+    assert (caught.value.code, caught.value.item) == ("argument_value", "target")
+
+
+def test_a_loss_can_be_mapped_over_pairs() -> None:
+    means, targets = torch.randn(2, 5), torch.rand(5)
+
+    def one(a: torch.Tensor, b: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return BradleyTerry()(Scores(a), Scores(b), y)
+
+    together = BradleyTerry()(Scores(means[0]), Scores(means[1]), targets)
+    torch.testing.assert_close(torch.func.vmap(one)(*means, targets), together)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_scores_at_the_end_of_their_range_are_finite(name: str, dtype: torch.dtype) -> None:
+    far = torch.tensor([3e38], dtype=dtype, requires_grad=True)
+    sigma = torch.ones(1, dtype=dtype)
+    # The difference overflows, and so do its multiples.
+    for share in (1.0, 0.5, 0.0):
+        value = build_loss(name)(
+            Scores(far, sigma), Scores(-far.detach(), sigma), torch.tensor([share])
+        )
+        (slope,) = torch.autograd.grad(value.sum(), far)
+        assert value.isfinite().all(), share
+        assert slope.isfinite().all(), share
+        assert (value.item() < 1e-6) == (share == 1.0)
+
+
+@pytest.mark.parametrize("name", ["bradley_terry", "softmax_cross_entropy", "logistic_normal"])
+def test_scores_that_are_no_numbers_are_not_made_to_look_as_if_they_were(name: str) -> None:
+    sigma = torch.ones(1)
+    for score in (float("inf"), float("nan")):
+        first = Scores(torch.tensor([score]), sigma)
+        value = build_loss(name)(first, Scores(torch.zeros(1), sigma), torch.zeros(1))
+        assert not value.isfinite().any()
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].uses_sigma])
+def test_a_sigma_without_end_has_a_slope_of_zero(name: str) -> None:
+    sigma = torch.tensor([2e19, 3e38], requires_grad=True)
+    ones = torch.ones(2)
+    value = build_loss(name)(Scores(ones, sigma), Scores(0.0 * ones, sigma), ones)
+    (slope,) = torch.autograd.grad(value.sum(), sigma)
+    assert value.isfinite().all()
+    assert slope.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("config", [None, 3, ["bradley_terry"], {"kind": None}])
+def test_what_is_no_config_is_refused(config: object) -> None:
+    with pytest.raises(ConfigError, match="'kind'") as caught:
+        unwrap(build_loss)(config)
+    assert caught.value.code == "loss_key"
+
+
+def test_an_integer_without_end_is_no_number() -> None:
+    with pytest.raises(ConfigError, match="finite"):
+        build_loss({"kind": "constant_margin", "margin": 10**400})

@@ -71,3 +71,14 @@ def test_shapes_are_kept_and_nothing_gives_nothing() -> None:
         d = torch.zeros(shape)
         won, lost = log_expected_sigmoid(d, torch.ones(shape))
         assert won.shape == lost.shape == expected_softplus(d, torch.ones(shape)).shape == shape
+
+
+@pytest.mark.parametrize("s", [0.1, 1.9])
+def test_gradients_in_float32_hold_at_any_distance(s: float) -> None:
+    d = torch.tensor([-1e4, -1e6, -1e8, -1e20, -3e38], requires_grad=True)
+    sigma = torch.full_like(d, s, requires_grad=True)
+    value = log_expected_sigmoid(d, sigma)[0]
+    # So far out the logistic function is an exponential: log E is d + s² / 2.
+    slopes = torch.autograd.grad(value.sum(), (d, sigma))
+    torch.testing.assert_close(slopes[0], torch.ones(5), rtol=1e-5, atol=0.0)
+    torch.testing.assert_close(slopes[1], torch.full((5,), s), rtol=1e-5, atol=0.0)

@@ -68,3 +68,17 @@ def test_shapes_must_be_equal() -> None:
     with pytest.raises(InputError, match="one label for each item") as caught:
         unwrap(PlackettLuce.__call__)(PlackettLuce(), torch.zeros(2, 3), torch.zeros(2, 2))
     assert caught.value.code == "argument_shape"
+
+
+def test_scores_at_the_end_of_their_range_are_finite() -> None:
+    mean = torch.tensor([[1e37, -1e37, 0.0, 5.0]], requires_grad=True)
+    value = ListSoftmax()(mean, torch.tensor([[1.0, 0.0, 0.0, float("nan")]]))
+    (slope,) = torch.autograd.grad(value.sum(), mean)
+    assert value.item() == 0.0
+    assert slope.isfinite().all()
+
+
+def test_votes_below_zero_are_refused() -> None:
+    with pytest.raises(InputError, match="labels") as caught:
+        ListSoftmax()(torch.zeros(1, 3), torch.tensor([[1.0, -1.0, 0.0]]))
+    assert caught.value.code == "argument_value"

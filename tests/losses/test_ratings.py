@@ -36,3 +36,20 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="squared_error") as caught:
         GaussianRating()(Scores(torch.zeros(2)), torch.zeros(2))
     assert caught.value.code == "sigma_missing"
+
+
+def test_a_sigma_of_another_shape_is_refused_and_not_spread() -> None:
+    scores = Scores(torch.zeros(8))
+    # Past the checks of shapes that only the tests switch on.
+    object.__setattr__(scores, "sigma", torch.ones(8, 1))
+    with pytest.raises(InputError, match="sigma has shape") as caught:
+        unwrap(GaussianRating.__call__)(GaussianRating(), scores, torch.zeros(8))
+    assert (caught.value.code, caught.value.item) == ("argument_shape", "sigma")
+
+
+def test_a_sigma_of_zero_is_a_number() -> None:
+    mean = torch.tensor([0.0, 1.0], requires_grad=True)
+    sigma = torch.zeros(2, requires_grad=True)
+    loss = GaussianRating()(Scores(mean, sigma), torch.zeros(2))
+    slopes = torch.autograd.grad(loss.sum(), (mean, sigma))
+    assert all(values.isfinite().all() for values in (loss, *slopes))

@@ -57,3 +57,10 @@ def test_a_tie_is_best_met_by_equal_scores() -> None:
     assert Davidson(1.0).log_probabilities(torch.zeros(()))[1].item() == pytest.approx(
         math.log(1 / 3)
     )
+
+
+def test_a_threshold_without_end_makes_every_pair_a_tie() -> None:
+    win, tie, lost = RaoKupper(1e200).log_probabilities(D)
+    assert tie.abs().max() == 0.0
+    assert win.isfinite().all()
+    assert lost.isfinite().all()

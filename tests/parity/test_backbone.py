@@ -294,14 +294,18 @@ def test_the_widths_of_4b_agree(wide: tuple[Any, Any]) -> None:
     assert hidden <= HIDDEN
 
 
+# Thousands of patches at full width: minutes on two cores, and more where others work on them too.
+LARGE_PICTURE = (pytest.mark.slow, pytest.mark.timeout(900))
+
+
 @pytest.mark.parametrize(
     "pictures",
     [
         pytest.param([(512, 512)], id="512x512"),
         pytest.param([(64, 64), (64, 1024), (352, 224)], id="three_pictures"),
         pytest.param([(1024, 1024)], id="1024x1024", marks=pytest.mark.slow),
-        pytest.param([(2048, 2048)], id="2048x2048", marks=pytest.mark.slow),
-        pytest.param([(64, 12_800)], id="64x12800", marks=pytest.mark.slow),
+        pytest.param([(2048, 2048)], id="2048x2048", marks=LARGE_PICTURE),
+        pytest.param([(64, 12_800)], id="64x12800", marks=LARGE_PICTURE),
     ],
 )
 @torch.no_grad()
