@@ -102,7 +102,7 @@ def _check_replaceable(folder: Path, *, names: set[str]) -> None:
         what = f"holds {', '.join(strangers[:5])}" if strangers else "has no config.json"
         raise CheckpointError(
             f"{what}: saving here would remove what is not part of this checkpoint; "
-            "choose another folder",
+            "choose another folder, or move it away",
             code="ckpt_would_overwrite",
             item=str(folder),
         )

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import nn
 
 from librehps.errors import BackendError, ConfigError
 from librehps.registry import nearest
 from librehps.training.optimizers import part_of
 from librehps.training.recipe import LoraRecipe
+from librehps.training.snapshot import write_tensors
 from librehps.typing import Tensor
 
 __all__ = ["add_adapters", "merge_adapters", "write_adapters"]
@@ -96,7 +96,7 @@ def write_adapters(backbone: nn.Module, state: Mapping[str, Tensor], folder: Pat
         for name, tensor in state.items()
         if part_of(name) == "adapters"
     }
-    save_file(tensors, part / "adapter_model.safetensors", metadata={"format": "pt"})
+    write_tensors(tensors, part / "adapter_model.safetensors", metadata={"format": "pt"})
     configs: Any = backbone.peft_config
     configs[_NAME].save_pretrained(str(part))
     shutil.rmtree(folder, ignore_errors=True)

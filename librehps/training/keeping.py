@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from librehps.calibration.io import FILE_NAME
 from librehps.inputs.processor import Processor
 from librehps.model import PreferenceModel
 from librehps.training.adapters import merge_adapters, write_adapters
@@ -37,7 +38,7 @@ def save_checkpoint(
     """Write a checkpoint, and beside it in ``<folder>-adapter`` the adapters if there are any.
 
     Args:
-        folder: A new folder, or an older checkpoint to replace.
+        folder: A new folder, or an older checkpoint to replace, with its calibration if it has one.
         model: What learns.
         state: Its tensors by name, whole.
         plain: The model as it was before anything was added for training, `without_weights`.
@@ -46,6 +47,9 @@ def save_checkpoint(
     Raises:
         CheckpointError: See `PreferenceModel.save_pretrained`.
     """
+    # What was fitted to the weights that stood here says nothing of these.
+    for fit in (folder / FILE_NAME, (folder / FILE_NAME).with_suffix(".png")):
+        fit.unlink(missing_ok=True)
     # A copy of its own, so that merged weights take memory no longer than they are needed.
     saved = without_weights(plain)
     saved.load_state_dict(merge_adapters(model, state), assign=True)

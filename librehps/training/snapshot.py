@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from librehps.data.loader import BadPair, Position
 from librehps.data.records import Comparison
 from librehps.errors import CheckpointError
+from librehps.inputs.processor import Processor
+from librehps.model import PreferenceModel
 from librehps.training.distribution import StatefulOptimizer
 from librehps.training.sharding import cut_like, whole, whole_state
 
@@ -31,10 +34,12 @@ __all__ = [
     "Progress",
     "comparisons_digest",
     "fingerprint",
+    "inputs_digest",
     "latest_snapshot",
     "read_snapshot",
-    "remove_leftovers",
+    "recipe_changes",
     "write_snapshot",
+    "write_tensors",
 ]
 
 _NAME = re.compile(r"step-(\d{8})")
@@ -51,6 +56,7 @@ class Progress:
         best_value: The best validation loss so far; ``None`` before the first.
         best_step: When that was.
         since_best: Measurements since then.
+        measured: Updates that were done at the last measurement.
         bad: Comparisons that were left out so far.
     """
 
@@ -59,6 +65,7 @@ class Progress:
     best_value: float | None = None
     best_step: int = 0
     since_best: int = 0
+    measured: int = 0
     bad: tuple[BadPair, ...] = ()
 
 
@@ -70,6 +77,7 @@ def write_snapshot(
     optimizers: Mapping[str, StatefulOptimizer],
     recipe: Mapping[str, Any],
     frozen: str = "",
+    inputs: str = "",
     processes: int = 1,
     data: str = "",
     writes: bool = True,
@@ -84,6 +92,7 @@ def write_snapshot(
         optimizers: Their states, by name.
         recipe: What the run was started with; going on with another is refused.
         frozen: The `fingerprint` of the model at the start; going on over another is refused.
+        inputs: What tells apart how comparisons become inputs; going on with other is refused.
         processes: How many go through the data together; going on with others is refused.
         data: The `comparisons_digest` of what is learned from; going on with other is refused.
         writes: Whether this process writes; the others hand over their shares of tensors.
@@ -108,14 +117,15 @@ def write_snapshot(
     part = folder / f".{place.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    save_file(weights, part / "model.safetensors")
-    save_file(tensors, part / "optimizer.safetensors")
+    write_tensors(weights, part / "model.safetensors")
+    write_tensors(tensors, part / "optimizer.safetensors")
     text = {
         "format": _FORMAT,
         "progress": asdict(progress),
         "numbers": numbers,
         "processes": processes,
         "frozen": frozen,
+        "inputs": inputs,
         "data": data,
         "recipe": recipe,
     }
@@ -144,6 +154,7 @@ def read_snapshot(
     optimizers: Mapping[str, StatefulOptimizer],
     recipe: Mapping[str, Any],
     frozen: str = "",
+    inputs: str = "",
     processes: int = 1,
     data: str = "",
 ) -> Progress:
@@ -152,23 +163,24 @@ def read_snapshot(
     Raises:
         CheckpointError: The snapshot is damaged (code ``snapshot_damaged``), the recipe is another
             one (``snapshot_recipe``), or so are the number of processes (``snapshot_processes``),
-            the comparisons (``snapshot_data``) or the weights that do not learn
-            (``snapshot_start``).
+            the comparisons (``snapshot_data``), or the weights of the start that do not learn, its
+            template, tokenizer or pixel budget (``snapshot_start``).
     """
     try:
         state = json.loads((place / "state.json").read_text("utf-8"))
         weights = load_file(place / "model.safetensors")
         tensors = load_file(place / "optimizer.safetensors")
-        then, now = _said(state["recipe"]), _said(json.loads(json.dumps(recipe)))
+        changed = recipe_changes(state["recipe"], recipe)
         numbers, told, shared_by = state["numbers"], state["progress"], state.get("processes", 1)
         bad = tuple(BadPair(**one) for one in told["bad"])
+        # An earlier version wrote no snapshot before what was due had been measured.
+        told = {"measured": told["step"]} | told
         progress = Progress(**(told | {"position": Position(**told["position"]), "bad": bad}))
     except Exception as error:
         raise CheckpointError(
-            f"cannot be read: {error}", code="snapshot_damaged", item=str(place)
+            f"cannot be read: {error}{_without(place)}", code="snapshot_damaged", item=str(place)
         ) from error
-    if then != now:
-        changed = sorted(key for key in {*then, *now} if then.get(key) != now.get(key))
+    if changed:
         raise CheckpointError(
             f"was made by a recipe with another {', '.join(changed)}: resume with that recipe, or "
             "start in a new folder",
@@ -182,7 +194,14 @@ def read_snapshot(
             code="snapshot_processes",
             item=str(place),
         )
-    # An earlier version did not look at these two.
+    # An earlier version did not look at these three.
+    if state.get("inputs", inputs) != inputs:
+        raise CheckpointError(
+            "was made over a start with another template, tokenizer, pixel budget or pooling: put "
+            "back the checkpoint that the run began with, or start in a new folder",
+            code="snapshot_start",
+            item=str(place),
+        )
     if state.get("data", data) != data:
         raise CheckpointError(
             "was made with other comparisons, in which its place means nothing: put back the files "
@@ -217,7 +236,9 @@ def read_snapshot(
             optimizer.load_state_dict(known)
     except (KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(
-            f"does not fit the model: {error}", code="snapshot_damaged", item=str(place)
+            f"does not fit the model: {error}{_without(place)}",
+            code="snapshot_damaged",
+            item=str(place),
         ) from error
     return progress
 
@@ -250,11 +271,37 @@ def comparisons_digest(files: Iterable[Sequence[Comparison]]) -> str:
     return digest.hexdigest()
 
 
-def remove_leftovers(out: Path) -> None:
-    """Remove what a run that was killed had begun to write in its folder and not finished."""
-    for pattern in (".best.*.tmp", ".last.*.tmp", "snapshots/.step-*.part"):
-        for begun in out.glob(pattern):
-            shutil.rmtree(begun, ignore_errors=True)
+def inputs_digest(processor: Processor, model: PreferenceModel) -> str:
+    """Return what tells apart how comparisons become what the heads see, besides the weights."""
+    said = {**processor.to_dict(), "pooling": model.pooling}
+    tokenizer = processor.tokenizer.to_json()
+    return sha256(f"{json.dumps(said, sort_keys=True)}{tokenizer}".encode()).hexdigest()
+
+
+def recipe_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the names of what differs between two recipes as JSON data."""
+    before, after = _said(then), _said(json.loads(json.dumps(now)))
+    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+
+
+def write_tensors(
+    tensors: dict[str, torch.Tensor], file: Path, *, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a file of safetensors.
+
+    Raises:
+        OSError: It cannot be written; the library has an error of its own for that.
+    """
+    try:
+        save_file(tensors, file, metadata=metadata)
+    except SafetensorError as error:
+        raise OSError(f"{file}: {error}") from error
+
+
+def _without(place: Path) -> str:
+    """Say what can be gone on from without a snapshot."""
+    older = [path for path in _snapshots(place.parent) if path.name < place.name]
+    return f"; remove this folder to go on from {older[-1].name}" if older else ""
 
 
 def _learning(model: nn.Module) -> set[str]:

@@ -16,10 +16,11 @@ import torch
 
 from librehps.data.hpdv3 import HPDv3, read_hpdv3
 from librehps.data.loader import BadPair, PairBatch, PairLoader, Position
-from librehps.errors import ConfigError, InputError
+from librehps.errors import CheckpointError, InputError
 from librehps.inputs.processor import Processor
 from librehps.processing import load_processor
 from librehps.progress import progress_bar
+from librehps.training.folder import held_folder
 from librehps.training.journal import Journal, draw_curves
 from librehps.training.keeping import save_checkpoint
 from librehps.training.learner import Learner
@@ -29,21 +30,14 @@ from librehps.training.recipe import Recipe
 from librehps.training.snapshot import (
     Progress,
     comparisons_digest,
-    latest_snapshot,
+    inputs_digest,
     read_snapshot,
-    remove_leftovers,
+    recipe_changes,
     write_snapshot,
 )
 from librehps.writing import write_lines
 
 __all__ = ["TrainingResult", "train"]
-
-_BEFORE_THE_FIRST_STEP = {
-    "recipe.json",
-    "bad-pairs.jsonl",
-    "bad-rows-train.jsonl",
-    "bad-rows-validation.jsonl",
-}
 
 
 @dataclass(frozen=True)
@@ -93,41 +87,46 @@ def train(
     Args:
         recipe: All that decides how it goes.
         out: A new or empty folder, or with ``resume`` one of a run that was stopped.
-        resume: Go on from the last snapshot. On a CPU the weights at the end are then, bit for bit,
-            those of a run that was never stopped.
+        resume: Go on from the last snapshot, or from the beginning where there is none yet. On a
+            CPU the weights at the end are then, bit for bit, those of a run that was never stopped.
         device: Where to train; accelerate's choice if ``None``.
         progress: Show a bar on stderr.
 
     Raises:
-        ConfigError: The folder is not empty, or holds no run to resume (code ``run_folder``); the
-            recipe asks for what cannot be (other codes).
-        CheckpointError: The start or a snapshot is damaged, or the snapshot is of another recipe,
-            of other data, of other frozen weights, or of another number of processes.
-        InputError: Too many comparisons cannot be used (``data_bad_rows``), or a loss or its
-            gradient is not finite (``loss_not_finite``).
+        ConfigError: The folder is not empty, holds no run to resume, or another process trains in
+            it (code ``run_folder``); the recipe asks for what cannot be (other codes).
+        CheckpointError: The start or a snapshot is damaged, or the run is of another recipe, of
+            other data, of another start, or of another number of processes.
+        InputError: Too many comparisons cannot be used (``data_bad_rows``), a loss or its gradient
+            is not finite (``loss_not_finite``), or the folder cannot be written
+            (``out_unwritable``).
     """
-    snapshots = out / "snapshots"
-    found = latest_snapshot(snapshots)
-    if resume and found is None and not (out / "recipe.json").exists():
-        raise ConfigError(f"{out} holds no run to resume", code="run_folder")
-    if not resume and not _may_begin(out):
-        raise ConfigError(
-            f"{out} is not empty: resume the run in it, or name a new folder", code="run_folder"
+    with held_folder(out, resume=resume) as found:
+        if resume and found is None:
+            _check_recipe(out / "recipe.json", recipe)
+        run = _Run(recipe, out, device=device)
+        if found is not None:
+            run.restore(found)
+        elif run.writes:
+            write_lines(out / "recipe.json", [json.dumps(recipe.to_dict(), indent=2) + "\n"])
+        return run.go(shown=progress)
+
+
+def _check_recipe(path: Path, recipe: Recipe) -> None:
+    """Refuse to go on with a run that has no snapshot yet by another recipe."""
+    try:
+        changed = recipe_changes(json.loads(path.read_bytes()), recipe.to_dict())
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"cannot be read: {error}", code="snapshot_damaged", item=str(path)
+        ) from error
+    if changed:
+        raise CheckpointError(
+            f"is a recipe with another {', '.join(changed)}: resume with that recipe, or start in "
+            "a new folder",
+            code="snapshot_recipe",
+            item=str(path),
         )
-    out.mkdir(parents=True, exist_ok=True)
-    run = _Run(recipe, out, device=device)
-    if found is not None:
-        run.restore(found)
-    elif run.writes:
-        write_lines(out / "recipe.json", [json.dumps(recipe.to_dict(), indent=2) + "\n"])
-    return run.go(shown=progress)
-
-
-def _may_begin(out: Path) -> bool:
-    """Whether a folder is new, empty, or left by a run that failed before its first step."""
-    if not out.exists():
-        return True
-    return out.is_dir() and {path.name for path in out.iterdir()} <= _BEFORE_THE_FIRST_STEP
 
 
 class _Run:
@@ -153,6 +152,7 @@ class _Run:
             else self._loader(recipe.data.validation, shuffle=False)
         )
         self.data = comparisons_digest(file.comparisons for file in self.files)
+        self.inputs = inputs_digest(self.processor, self.model)
         self.progress = Progress()
         self.journal: Journal | None = None
 
@@ -164,11 +164,10 @@ class _Run:
             optimizers=self.learner.distribution.optimizers,
             recipe=self.recipe.to_dict(),
             frozen=self.learner.frozen,
+            inputs=self.inputs,
             processes=self.accelerator.num_processes,
             data=self.data,
         )
-        if self.writes:
-            remove_leftovers(self.out)
         # Each process counts its share of them; together they are all of them again.
         own, count = self.loader.share
         self.loader.bad = list(self.progress.bad[own::count])
@@ -178,7 +177,6 @@ class _Run:
         run, last = self.recipe.run, None
         batches = self._batches()
         left = run.steps - self.progress.step
-        stopped = left > 0 and self._out_of_patience()
         with ExitStack() as stack:
             advance = stack.enter_context(
                 progress_bar(
@@ -190,18 +188,23 @@ class _Run:
                 )
             )
             # Where a run stops because of them, the list is what helps.
-            stack.callback(self._list_bad, self.loader.bad)
+            stack.callback(lambda: self._list_bad(self._own_bad()))
             if self.writes:
                 self.journal = stack.enter_context(Journal(self.out, step=self.progress.step))
-            if left <= 0 or stopped:
+            if self._owes_measurement():
+                # The run had stopped in it.
+                last = self._measure()
+                self._save()
+            stopped = left > 0 and self._out_of_patience()
+            if last is None and (left <= 0 or stopped):
                 # The run had ended before; what its weights measure is asked for again.
                 last = self._found()
             while self.progress.step < run.steps and not stopped:
                 self._step(batches)
                 step = self.progress.step
                 ends = step == run.steps
-                if ends or (run.evaluate_every and step % run.evaluate_every == 0):
-                    last = self._measure()
+                if self._owes_measurement():
+                    last = self._measured_or_saved()
                     stopped = not ends and self._out_of_patience()
                 # After the measurement, so that a run that is resumed knows of it.
                 if ends or stopped or (run.save_every and step % run.save_every == 0):
@@ -257,25 +260,39 @@ class _Run:
                 raise InputError("no comparison can be used", code="loader_empty")
             position = Position(position.epoch + 1)
 
+    def _owes_measurement(self) -> bool:
+        """Whether the weights as they are are still to be measured."""
+        run, step = self.recipe.run, self.progress.step
+        due = step == run.steps or (run.evaluate_every > 0 and step % run.evaluate_every == 0)
+        return self.validation is not None and due and self.progress.measured < step
+
+    def _measured_or_saved(self) -> Measure | None:
+        """Measure; where that fails, keep what was learned before saying so."""
+        try:
+            return self._measure()
+        except Exception:
+            # Several processes would have to come here together to save.
+            if self.accelerator.num_processes == 1:
+                self._save()
+            raise
+
     def _measure(self) -> Measure | None:
         """Measure on the validation set, write it down, and keep the weights if they are best."""
         found = self._found()
         if found is None:
             return None
+        best, step = self.progress.best_value, self.progress.step
+        if best is None or found.loss < best:
+            self._save_model("best")
+            self.progress = replace(
+                self.progress, best_value=found.loss, best_step=step, since_best=0, measured=step
+            )
+        else:
+            since = self.progress.since_best + 1
+            self.progress = replace(self.progress, since_best=since, measured=step)
         self._note("validation", found.to_dict())
         if self.writes:
             draw_curves(self.out)
-        best = self.progress.best_value
-        if best is None or found.loss < best:
-            self.progress = replace(
-                self.progress,
-                best_value=found.loss,
-                best_step=self.progress.step,
-                since_best=0,
-            )
-            self._save_model("best")
-        else:
-            self.progress = replace(self.progress, since_best=self.progress.since_best + 1)
         return found
 
     def _found(self) -> Measure | None:
@@ -302,6 +319,7 @@ class _Run:
             optimizers=self.learner.distribution.optimizers,
             recipe=self.recipe.to_dict(),
             frozen=self.learner.frozen,
+            inputs=self.inputs,
             processes=self.accelerator.num_processes,
             data=self.data,
             writes=self.writes,
@@ -340,6 +358,10 @@ class _Run:
         """Return these and those of the validation set."""
         own = () if self.validation is None else tuple(self.validation.bad)
         return self._bad() + tuple(one for found in gather(self.accelerator, own) for one in found)
+
+    def _own_bad(self) -> tuple[BadPair, ...]:
+        """Return both as far as this process knows them: when a run stops, it asks nobody."""
+        return (*self.loader.bad, *(() if self.validation is None else self.validation.bad))
 
     def _loader(self, file: str, *, shuffle: bool) -> PairLoader:
         data, run = self.recipe.data, self.recipe.run

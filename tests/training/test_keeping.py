@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from librehps import LibreHPS
+from librehps.errors import CheckpointError
 from librehps.model import PreferenceModel
 from librehps.processing import load_processor
 from librehps.training.adapters import add_adapters
@@ -44,3 +45,22 @@ def test_what_is_saved_is_plain_and_leaves_what_learns_alone(
     assert start.keys() == saved.keys()
     assert all(torch.equal(start[name], saved[name]) for name in start)
     assert LibreHPS.from_pretrained(tmp_path / "best", device="cpu").trained
+
+
+def test_a_calibration_of_the_weights_before_goes_with_them(place: Path, tmp_path: Path) -> None:
+    model = PreferenceModel.from_pretrained(place / "start")
+    plain, processor = without_weights(model), load_processor(place / "start")
+    for _ in range(2):
+        save_checkpoint(
+            tmp_path / "best", model, model.state_dict(), plain=plain, processor=processor
+        )
+        names = {path.name for path in (tmp_path / "best").iterdir()}
+        assert not [name for name in names if name.startswith("calibration")]
+        for name in ("calibration.json", "calibration.png"):
+            (tmp_path / "best" / name).write_text("of other weights")
+    # Whatever else lies there is somebody's.
+    (tmp_path / "best" / "notes.txt").write_text("mine")
+    with pytest.raises(CheckpointError, match=r"notes\.txt"):
+        save_checkpoint(
+            tmp_path / "best", model, model.state_dict(), plain=plain, processor=processor
+        )

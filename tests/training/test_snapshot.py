@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
 from librehps.data.loader import BadPair, Position
 from librehps.errors import CheckpointError
+from librehps.model import PreferenceModel
+from librehps.testing.tiny import tiny_processor
 from librehps.training.snapshot import (
     Progress,
     fingerprint,
+    inputs_digest,
     latest_snapshot,
     read_snapshot,
     write_snapshot,
@@ -177,3 +181,59 @@ def test_another_recipe_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
     assert caught.value.code == "snapshot_damaged"
     with pytest.raises(CheckpointError, match="does not fit"):
         read_snapshot(save(tmp_path), model=nn.Linear(5, 3), optimizers=optimizers, recipe=RECIPE)
+
+
+def test_other_inputs_are_refused_and_an_older_snapshot_knows_nothing_of_them(
+    tmp_path: Path,
+) -> None:
+    model, optimizers = trained()
+    parts: Any = {"model": model, "optimizers": optimizers, "recipe": RECIPE}
+    place = write_snapshot(tmp_path, PROGRESS, **parts, inputs="one")
+    assert read_snapshot(place, **parts, inputs="one") == PROGRESS
+    with pytest.raises(CheckpointError, match="pixel budget") as caught:
+        read_snapshot(place, **parts, inputs="two")
+    assert caught.value.code == "snapshot_start"
+    state = json.loads((place / "state.json").read_text())
+    del state["inputs"], state["progress"]["measured"]
+    (place / "state.json").write_text(json.dumps(state))
+    # Nor did it write one before what was due had been measured.
+    then = read_snapshot(place, **parts, inputs="two")
+    assert then == dataclasses.replace(PROGRESS, measured=PROGRESS.step)
+
+
+def test_inputs_are_told_apart_by_template_budget_and_pooling(place: Path) -> None:
+    model, processor = PreferenceModel.from_pretrained(place / "start"), tiny_processor()
+    first = inputs_digest(processor, model)
+    assert inputs_digest(tiny_processor(), model) == first
+    budget = dataclasses.replace(processor.budget, max_pixels=2 * processor.budget.max_pixels)
+    processor.budget = budget
+    other = inputs_digest(processor, model)
+    model.pooling = "mean"
+    assert len({first, other, inputs_digest(processor, model)}) == 3
+
+
+def test_a_damaged_snapshot_says_what_to_go_on_from(tmp_path: Path) -> None:
+    first = save(tmp_path)
+    second = save(tmp_path, dataclasses.replace(PROGRESS, step=9))
+    model, optimizers = trained()
+    for place, advice in ((second, f"remove this folder to go on from {first.name}"), (first, "")):
+        weights = place / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:40])
+        with pytest.raises(CheckpointError, match="cannot be read") as caught:
+            read_snapshot(place, model=model, optimizers=optimizers, recipe=RECIPE)
+        assert caught.value.code == "snapshot_damaged"
+        said = str(caught.value)
+        assert advice in said
+        assert ("remove this folder" in said) == bool(advice)
+
+
+def test_a_full_disk_is_an_error_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr("librehps.training.snapshot.save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path)
+    assert latest_snapshot(tmp_path) is None
