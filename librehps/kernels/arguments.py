@@ -8,21 +8,49 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from librehps.errors import InputError
+from librehps.errors import ConfigError, InputError
 
 __all__ = [
     "check_boundaries",
+    "check_eps",
     "check_float",
     "check_last_dimension",
     "check_rows",
     "check_same_device",
     "check_shape",
+    "check_tensors",
     "compute_dtype",
 ]
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Where a tensor on a device keeps what its values were found to be.
 _MARK = "_rises_to"
+
+
+def check_tensors(**values: Any) -> None:
+    """Raise unless everything that is given is a tensor.
+
+    Raises:
+        InputError: Something is not (code ``argument_dtype``).
+    """
+    for name, value in values.items():
+        if not isinstance(value, Tensor):
+            raise InputError(
+                f"{name} is {'None' if value is None else f'a {type(value).__name__}'}, expected a "
+                "tensor",
+                code="argument_dtype",
+                item=name,
+            )
+
+
+def check_eps(eps: Any) -> None:
+    """Raise unless what is added to a mean of squares is a number that can be.
+
+    Raises:
+        ConfigError: It is not (code ``eps``).
+    """
+    if not isinstance(eps, int | float) or not 0.0 <= eps < float("inf"):
+        raise ConfigError(f"eps is {eps!r}; expected a finite number from 0", code="eps")
 
 
 def check_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:
@@ -60,8 +88,9 @@ def check_float(**tensors: Tensor) -> None:
     """Raise unless every tensor holds floating point numbers of 16, 32 or 64 bits.
 
     Raises:
-        InputError: One does not (code ``argument_dtype``).
+        InputError: One does not, or is no tensor (code ``argument_dtype``).
     """
+    check_tensors(**tensors)
     for name, tensor in tensors.items():
         if tensor.dtype not in _FLOATS:
             raise InputError(
@@ -99,7 +128,9 @@ def check_same_device(**tensors: Tensor | None) -> None:
     Raises:
         InputError: They are not (code ``argument_device``).
     """
-    present = {name: tensor.device for name, tensor in tensors.items() if tensor is not None}
+    given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    check_tensors(**given)
+    present = {name: tensor.device for name, tensor in given.items()}
     if len(set(present.values())) > 1:
         places = ", ".join(f"{name} on {device}" for name, device in present.items())
         first, *others = present.items()
@@ -118,9 +149,11 @@ def check_boundaries(name: str, boundaries: Tensor, tokens: int) -> None:
     captured.
 
     Raises:
-        InputError: Code ``boundaries`` for wrong values; ``argument_shape``, ``argument_dtype``, or
-            ``argument_layout`` for a view whose values do not lie side by side.
+        InputError: Code ``boundaries`` for wrong values; ``argument_shape``, ``argument_dtype``
+            (for what is no tensor, too), or ``argument_layout`` for a view whose values do not lie
+            side by side.
     """
+    check_tensors(**{name: boundaries})
     if boundaries.dtype not in (torch.int32, torch.int64):
         raise InputError(
             f"{name} is {boundaries.dtype}, expected int32 or int64",

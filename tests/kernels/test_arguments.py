@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import unwrap
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from librehps.errors import InputError
+from librehps.errors import ConfigError, InputError
 from librehps.kernels.add_rms_norm import add_rms_norm
 from librehps.kernels.arguments import (
     check_boundaries,
+    check_eps,
     check_float,
     check_last_dimension,
     check_same_device,
     check_shape,
+    check_tensors,
     compute_dtype,
 )
 from librehps.kernels.attention import attention
@@ -259,3 +262,28 @@ def test_a_row_of_one_number_and_no_rows_at_all_have_no_strides() -> None:
     gate = torch.randn(5, 2)[:, :1]
     assert swiglu(gate.as_strided((5, 1), (2, 7)), gate).shape == (5, 1)
     assert swiglu(torch.empty(0, 8, 2)[..., 0], torch.empty(0, 8)).shape == (0, 8)
+
+
+@pytest.mark.parametrize("value", [None, [0, 3, 5], 5, "x"], ids=str)
+def test_what_is_no_tensor_is_refused_by_name(value: object) -> None:
+    checks: list[Callable[[], None]] = [
+        lambda: check_tensors(x=value),
+        # Without the checks of types that only the tests switch on.
+        lambda: unwrap(check_float)(x=value),
+        lambda: unwrap(check_boundaries)("x", value, 5),
+    ]
+    if value is not None:
+        checks.append(lambda: unwrap(check_same_device)(a=torch.zeros(1), x=value))
+    for check in checks:
+        with pytest.raises(InputError, match="expected a tensor") as caught:
+            check()
+        assert (caught.value.code, caught.value.item) == ("argument_dtype", "x")
+
+
+@pytest.mark.parametrize("eps", [None, "1e-6", -1.0, float("nan"), float("inf")], ids=str)
+def test_what_cannot_be_added_to_a_mean_of_squares_is_refused(eps: object) -> None:
+    check_eps(0.0)
+    check_eps(1e-6)
+    with pytest.raises(ConfigError, match="eps is") as caught:
+        check_eps(eps)
+    assert caught.value.code == "eps"

@@ -6,6 +6,7 @@ import torch
 
 from librehps.kernels.add_rms_norm.torch_add_rms_norm import add_rms_norm_torch
 from librehps.kernels.arguments import (
+    check_eps,
     check_float,
     check_last_dimension,
     check_rows,
@@ -46,6 +47,7 @@ def add_rms_norm(
 
     Raises:
         InputError: Shapes, dtypes, devices or strides do not fit.
+        ConfigError: ``eps`` is negative or not finite (code ``eps``).
         BackendError: ``impl`` is not available here.
     """
     check_float(x=x, residual=residual, weight=weight)
@@ -54,6 +56,7 @@ def add_rms_norm(
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, residual=residual, weight=weight)
     check_rows(x=x, residual=residual, weight=weight)
+    check_eps(eps)
     reason = too_wide(x.shape[-1])
     dtype = torch.promote_types(x.dtype, residual.dtype)
     choice = choose_kernels(impl, x.device, op="add_rms_norm", dtype=dtype, unfit=reason)

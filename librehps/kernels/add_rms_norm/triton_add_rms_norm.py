@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.rms_norm.triton_rms_norm import norm_gradients, norm_rows
 from librehps.kernels.triton_rows import as_rows
 from librehps.typing import Float, Tensor
@@ -46,7 +46,7 @@ class _AddRMSNorm(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, grad_y: Tensor, grad_total: Tensor) -> tuple[Tensor | None, ...]:
     total, weight = ctx.saved_tensors
     grad, grad_weight = norm_gradients(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import torch
 
+from librehps.kernels.attention.prefixes import check_prefixes
 from librehps.kernels.flash_packages import FLASH_PACKAGES
 from librehps.typing import Float, Int, Tensor
 
@@ -40,6 +41,7 @@ def attention_flash_2(
     ``torch.use_deterministic_algorithms`` asks for it.
 
     Raises:
+        InputError: Under a causal mask a sequence has fewer keys than queries (``boundaries``).
         BackendError: The package, the device, the dtype or the widths do not allow it (code
             ``attention_unavailable``).
 
@@ -50,7 +52,10 @@ def attention_flash_2(
     function = FLASH_PACKAGES["fa2"].function(
         q.device, dtype=q.dtype, widths=(k.shape[-1], v.shape[-1])
     )
-    longest = torch.stack([cu_seqlens_q.diff().max(), cu_seqlens_k.diff().max()]).tolist()
+    queries, keys = cu_seqlens_q.diff(), cu_seqlens_k.diff()
+    *longest, prefix = torch.stack([queries.max(), keys.max(), (keys - queries).min()]).tolist()
+    if causal and prefix < 0:
+        check_prefixes(queries.tolist(), keys.tolist())
     return function(
         q,
         k,

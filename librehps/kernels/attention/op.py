@@ -6,12 +6,14 @@ from librehps.errors import InputError
 from librehps.kernels.arguments import (
     check_boundaries,
     check_float,
+    check_last_dimension,
     check_rows,
     check_same_device,
     check_shape,
 )
 from librehps.kernels.attention.flash_attention_2 import attention_flash_2
 from librehps.kernels.attention.flash_attention_4 import attention_flash_4
+from librehps.kernels.attention.prefixes import check_prefixes
 from librehps.kernels.attention.reference import attention_reference
 from librehps.kernels.attention.torch_sdpa import attention_sdpa
 from librehps.kernels.backend import choose_attention, warn_of_fallback
@@ -86,6 +88,8 @@ def check_arguments(
     check_shape("q", q, (None, None, None))
     check_shape("k", k, (None, None, q.shape[2]))
     check_shape("v", v, (k.shape[0], k.shape[1], None))
+    check_last_dimension("q", q)
+    check_last_dimension("v", v)
     check_same_device(q=q, k=k, v=v, cu_seqlens_q=cu_seqlens_q, cu_seqlens_k=cu_seqlens_k)
     check_rows(q=q, k=k, v=v)
     if not q.dtype == k.dtype == v.dtype:
@@ -94,7 +98,7 @@ def check_arguments(
             code="argument_dtype",
             item="v" if k.dtype == q.dtype else "k",
         )
-    if k.shape[1] == 0 or q.shape[1] % k.shape[1]:
+    if k.shape[1] == 0 or q.shape[1] == 0 or q.shape[1] % k.shape[1]:
         raise InputError(
             f"{q.shape[1]} query heads cannot share {k.shape[1]} key heads equally",
             code="argument_shape",
@@ -104,11 +108,4 @@ def check_arguments(
     check_boundaries("cu_seqlens_k", cu_seqlens_k, k.shape[0])
     check_shape("cu_seqlens_k", cu_seqlens_k, tuple(cu_seqlens_q.shape))
     if causal and cu_seqlens_q.device.type == "cpu":
-        short = (cu_seqlens_k.diff() < cu_seqlens_q.diff()).nonzero().flatten().tolist()
-        if short:
-            raise InputError(
-                f"sequence {short[0]} has fewer keys than queries: under a causal mask its first "
-                "queries would see nothing",
-                code="boundaries",
-                item="cu_seqlens_k",
-            )
+        check_prefixes(cu_seqlens_q.diff().tolist(), cu_seqlens_k.diff().tolist())

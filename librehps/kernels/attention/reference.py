@@ -33,10 +33,12 @@ def attention_reference(
         tokens, seen = queries.shape[0], keys.shape[0]
         hidden = torch.ones(tokens, seen, dtype=torch.bool, device=q.device).triu(1 + seen - tokens)
         heads: list[Tensor] = []
-        for head in range(q.shape[1]):
-            logits = queries[:, head] @ keys[:, head // group].T * scale
-            if causal:
-                logits = logits.masked_fill(hidden, float("-inf"))
-            heads.append(logits.softmax(dim=-1) @ values[:, head // group])
+        # Autocast would narrow what was just widened.
+        with torch.autocast(q.device.type, enabled=False):
+            for head in range(q.shape[1]):
+                logits = queries[:, head] @ keys[:, head // group].T * scale
+                if causal:
+                    logits = logits.masked_fill(hidden, float("-inf"))
+                heads.append(logits.softmax(dim=-1) @ values[:, head // group])
         outputs.append(torch.stack(heads, dim=1))
     return torch.cat(outputs).to(q.dtype)

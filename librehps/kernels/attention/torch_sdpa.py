@@ -13,6 +13,7 @@ from itertools import groupby
 import torch
 import torch.nn.functional as F
 
+from librehps.kernels.attention.prefixes import check_prefixes
 from librehps.typing import Float, Int, Tensor
 
 __all__ = ["attention_sdpa"]
@@ -34,6 +35,9 @@ def attention_sdpa(
     """Compute `librehps.kernels.attention` with one fused call for each run of equal lengths."""
     q_lengths: list[int] = cu_seqlens_q.diff().tolist()
     k_lengths: list[int] = cu_seqlens_k.diff().tolist()
+    if causal:
+        # On a device nobody has looked yet, and these are here anyway.
+        check_prefixes(q_lengths, k_lengths)
     lengths = zip(q_lengths, k_lengths, strict=True)
     runs = [(shape, len(list(run))) for shape, run in groupby(lengths)]
     q_sizes = [count * tokens for (tokens, _), count in runs]
@@ -58,6 +62,12 @@ def _attend(
 ) -> Float[Tensor, "n t H V"]:
     """Attend within each of some sequences of one length."""
     count, tokens, heads = q.shape[:3]
+    depth = v.shape[-1]
+    if depth != q.shape[-1]:
+        # The fused kernels take one width. What torch falls back to multiplies all sequences at
+        # once, and on some CPUs (AMD EPYC with MKL) the bits of one then depend on their number.
+        width = max(depth, q.shape[-1])
+        q, k, v = (F.pad(x, (0, width - x.shape[-1])) for x in (q, k, v))
     seen, groups = k.shape[1:3]
     dtype = q.dtype
     if dtype == torch.bfloat16 and q.device.type == "cpu" and seen <= _SHORT:
@@ -88,5 +98,5 @@ def _attend(
             scale=scale,
         )
     # [n, G, R, t, V] or [n, H, 1, t, V]: the heads in their order either way.
-    mixed = mixed.view(count, -1, heads // groups, tokens, v.shape[-1])
+    mixed = mixed.view(count, -1, heads // groups, tokens, v.shape[-1])[..., :depth]
     return mixed.permute(0, 3, 1, 2, 4).flatten(2, 3).to(dtype)

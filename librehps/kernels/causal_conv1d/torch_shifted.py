@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.rows import rows_per_block
 from librehps.typing import Float, Int, Tensor
 
@@ -119,7 +119,7 @@ class _ShiftedConv(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
     x, weight, bias, initial_state = ctx.saved_tensors
     activation, dtype = ctx.options[1:]

@@ -15,7 +15,6 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
 from librehps.kernels.causal_conv1d.triton_lines import (
@@ -24,6 +23,7 @@ from librehps.kernels.causal_conv1d.triton_lines import (
     load_line,
     row_in_line,
 )
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.triton_rows import (
     as_rows,
     launch,
@@ -243,7 +243,7 @@ class _Conv(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
     x, weight, bias, initial_state, cu_seqlens, lines = ctx.saved_tensors
     activation, dtype = ctx.options

@@ -8,6 +8,7 @@ from librehps.errors import ConfigError, InputError
 from librehps.kernels.arguments import (
     check_boundaries,
     check_float,
+    check_last_dimension,
     check_rows,
     check_same_device,
     check_shape,
@@ -61,7 +62,7 @@ def gated_delta_rule(
         q: Queries of all sequences, packed.
         k: Keys.
         v: Values; ``HV`` is a multiple of ``HK``.
-        g: Logarithm of the decay per step, at most 0; or ``a``.
+        g: Logarithm of the decay per step, at most 0, which is looked at on a CPU alone; or ``a``.
         beta: Rate of writing, in [0, 1]; or ``b``.
         cu_seqlens: Where sequences begin and end, int32 or int64; no sequence is empty.
         initial_state: The memory before each sequence, zeros without it; float32 or float64.
@@ -79,8 +80,9 @@ def gated_delta_rule(
         for float64 inputs.
 
     Raises:
-        InputError: Shapes, dtypes, devices, strides or boundaries do not fit, or one of ``A_log``
-            and ``dt_bias`` is missing (code ``argument_missing``).
+        InputError: Shapes, dtypes, devices, strides or boundaries do not fit, one of ``A_log`` and
+            ``dt_bias`` is missing (code ``argument_missing``), or ``g`` is above 0
+            (``argument_value``).
         ConfigError: ``chunk_size`` is not supported (code ``chunk_size``).
         BackendError: ``impl`` is not available here.
 
@@ -167,6 +169,8 @@ def check_arguments(
     check_shape("q", q, (None, None, None))
     check_shape("k", k, tuple(q.shape))
     check_shape("v", v, (q.shape[0], None, None))
+    check_last_dimension("q", q)
+    check_last_dimension("v", v)
     check_shape("g", g, (v.shape[0], v.shape[1]))
     check_shape("beta", beta, (v.shape[0], v.shape[1]))
     check_same_device(
@@ -196,7 +200,7 @@ def check_arguments(
             check_float(**{name: tensor})
             check_shape(name, tensor, (v.shape[1],))
     check_boundaries("cu_seqlens", cu_seqlens, q.shape[0])
-    if q.shape[1] == 0 or v.shape[1] % q.shape[1]:
+    if q.shape[1] == 0 or v.shape[1] == 0 or v.shape[1] % q.shape[1]:
         raise InputError(
             f"{v.shape[1]} value heads cannot share {q.shape[1]} key heads equally",
             code="argument_shape",
@@ -206,7 +210,14 @@ def check_arguments(
         check_float(initial_state=initial_state)
         shape = (cu_seqlens.numel() - 1, v.shape[1], q.shape[2], v.shape[2])
         check_shape("initial_state", initial_state, shape)
-    if chunk_size not in (16, 32, 64, 128):
+    if A_log is None and g.device.type == "cpu" and bool((g > 0).any()):
+        raise InputError(
+            f"g holds {float(g.max()):.3g}: a memory that grows overflows; a log decay is at most "
+            "0",
+            code="argument_value",
+            item="g",
+        )
+    if type(chunk_size) is not int or chunk_size not in (16, 32, 64, 128):
         raise ConfigError(
             f"chunk_size is {chunk_size}; expected 16, 32, 64 or 128", code="chunk_size"
         )

@@ -52,9 +52,14 @@ def gated_delta_rule_reference(
             state = initial_state[index].to(dtype)
         for t in range(bounds[index], bounds[index + 1]):
             state = decay[t, :, None, None] * state
-            stored = torch.einsum("hkv,hk->hv", state, keys[t])
-            update = rate[t, :, None] * (values[t] - stored)
+            update = rate[t, :, None] * (values[t] - _read(state, keys[t]))
             state = state + keys[t, :, :, None] * update[:, None, :]
-            outputs.append(torch.einsum("hkv,hk->hv", state, queries[t]))
+            outputs.append(_read(state, queries[t]))
         states.append(state)
     return torch.stack(outputs).to(v.dtype), torch.stack(states)
+
+
+def _read(state: Float[Tensor, "H K V"], at: Float[Tensor, "H K"]) -> Float[Tensor, "H V"]:
+    # Autocast would narrow a product of matrices, wherever the definition is called.
+    with torch.autocast(state.device.type, enabled=False):
+        return torch.einsum("hkv,hk->hv", state, at)

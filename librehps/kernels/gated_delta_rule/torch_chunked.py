@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.gated_delta_rule.torch_chunk_step import (
     Chunk,
     KeyGradients,
@@ -217,7 +217,7 @@ class _ChunkedDeltaRule(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
     initial_state, q, k, v, g, beta, *kept = ctx.saved_tensors
     options: _Options = ctx.options

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.gated_delta_rule.spans import cut, slots, whole_sequences
 from librehps.kernels.gated_delta_rule.triton_backward import walk_backward
 from librehps.kernels.gated_delta_rule.triton_forward import walk_forward
@@ -101,7 +101,7 @@ class _GatedDeltaRule(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(
     ctx: Any, grad_o: Tensor | None, grad_final: Tensor | None
 ) -> tuple[Tensor | None, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from librehps.kernels.arguments import (
+    check_eps,
     check_float,
     check_last_dimension,
     check_rows,
@@ -45,6 +46,7 @@ def gated_rms_norm(
 
     Raises:
         InputError: Shapes, dtypes, devices or strides do not fit.
+        ConfigError: ``eps`` is negative or not finite (code ``eps``).
         BackendError: ``impl`` is not available here.
     """
     check_float(x=x, gate=gate, weight=weight)
@@ -53,6 +55,7 @@ def gated_rms_norm(
     check_shape("weight", weight, (x.shape[-1],))
     check_same_device(x=x, gate=gate, weight=weight)
     check_rows(x=x, gate=gate, weight=weight)
+    check_eps(eps)
     reason = too_wide(x.shape[-1])
     choice = choose_kernels(impl, x.device, op="gated_rms_norm", dtype=x.dtype, unfit=reason)
     if choice.name == "triton":

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.rms_norm.torch_rms_norm import unit_rows
 from librehps.kernels.rows import row_blocks
 from librehps.typing import Float, Tensor
@@ -54,7 +54,7 @@ class _GatedNorm(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
     x, gate, weight = ctx.saved_tensors
     dtype = compute_dtype(x, gate, weight)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.rows import row_blocks
 from librehps.typing import Float, Tensor
 
@@ -51,7 +51,7 @@ class _RMSNorm(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
     x, weight = ctx.saved_tensors
     dtype = compute_dtype(x, weight)

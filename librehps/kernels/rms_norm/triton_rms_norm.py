@@ -12,9 +12,9 @@ from typing import Any, no_type_check
 import torch
 import triton
 import triton.language as tl
-from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.triton_rows import (
     as_rows,
     launch,
@@ -241,7 +241,7 @@ class _RMSNorm(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
     x, weight = ctx.saved_tensors
     return None, *norm_gradients(x, weight, as_rows(grad_y), None, eps=ctx.eps)

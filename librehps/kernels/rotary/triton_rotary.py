@@ -10,9 +10,9 @@ from typing import Any, no_type_check
 import torch
 import triton
 import triton.language as tl
-from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.triton_rows import launch, triton_dtype
 from librehps.typing import Float, Tensor
 
@@ -90,7 +90,7 @@ def _rotary_fwd_kernel(
     b_cos_low, b_cos_high = load_halves(p_cos + token * stride_cos, i_low, half, m_low, WIDE)
     b_sin_low, b_sin_high = load_halves(p_sin + token * stride_sin, i_low, half, m_low, WIDE)
     for first in range(0, heads, HEADS):
-        i_head = (first + tl.arange(0, HEADS))[:, None]
+        i_head = (first + tl.arange(0, HEADS)).to(tl.int64)[:, None]
         mask = (i_head < heads) & m_low
         p_own, p_out = p_x + i_head * stride_x_head, p_y + i_head * width
         b_low, b_high = load_halves(p_own, i_low, half, mask, WIDE)
@@ -146,7 +146,7 @@ def _rotary_bwd_kernel(
         b_grad_sin_low = tl.zeros((HEADS, HALF), dtype=WIDE)
         b_grad_sin_high = tl.zeros((HEADS, HALF), dtype=WIDE)
     for first in range(0, heads, HEADS):
-        i_head = (first + tl.arange(0, HEADS))[:, None]
+        i_head = (first + tl.arange(0, HEADS)).to(tl.int64)[:, None]
         mask = (i_head < heads) & m_low
         p_own, p_out = p_grad_y + i_head * stride_grad_head, p_grad_x + i_head * width
         b_low, b_high = load_halves(p_own, i_low, half, mask, WIDE)
@@ -213,7 +213,7 @@ class _Rotary(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
     cos, sin, *kept = ctx.saved_tensors
     grad_y = grad_y if grad_y.stride(-1) == 1 else grad_y.contiguous()

@@ -8,6 +8,7 @@ from librehps.errors import ConfigError, InputError
 from librehps.kernels.arguments import (
     check_boundaries,
     check_float,
+    check_last_dimension,
     check_rows,
     check_same_device,
     check_shape,
@@ -141,15 +142,17 @@ def check_arguments(
     tensors |= {name: tensor for name, tensor in given.items() if tensor is not None}
     check_float(**tensors)
     check_shape("x", x, (None, None, None))
+    check_last_dimension("x", x)
     tokens, heads, depth = x.shape
     check_shape("dt", dt, (tokens, heads))
     check_shape("A", A, (heads,))
     check_shape("B", B, (tokens, None, None))
+    check_last_dimension("B", B)
     check_shape("C", C, tuple(B.shape))
     check_same_device(**tensors, cu_seqlens=cu_seqlens)
     check_rows(**tensors)
     check_boundaries("cu_seqlens", cu_seqlens, tokens)
-    if B.shape[1] == 0 or heads % B.shape[1]:
+    if B.shape[1] == 0 or heads == 0 or heads % B.shape[1]:
         raise InputError(
             f"{heads} heads cannot share {B.shape[1]} groups equally",
             code="argument_shape",
@@ -170,13 +173,16 @@ def check_arguments(
             code="argument_value",
             item="A",
         )
-    low, high = dt_limit
+    try:
+        low, high = map(float, dt_limit)
+    except (TypeError, ValueError):
+        low = high = float("nan")
     if not 0 <= low < high:
         raise ConfigError(
-            f"dt_limit is {dt_limit}; expected two numbers, 0 <= smallest < largest",
+            f"dt_limit is {dt_limit!r}; expected two numbers, 0 <= smallest < largest",
             code="dt_limit",
         )
-    if chunk_size not in (16, 32, 64, 128):
+    if type(chunk_size) is not int or chunk_size not in (16, 32, 64, 128):
         raise ConfigError(
             f"chunk_size is {chunk_size}; expected 16, 32, 64 or 128", code="chunk_size"
         )

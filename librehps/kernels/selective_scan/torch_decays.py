@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.gated_delta_rule.torch_chunk_step import pair_decays
 from librehps.typing import Float, Tensor
 
@@ -62,7 +62,7 @@ class _ChunkDecays(torch.autograd.Function):
         return None, _gradient(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradient(ctx: Any, *grad_outputs: Tensor) -> Tensor:
     pairs, *around = ctx.saved_tensors
     # The decay of a token to itself is constant.

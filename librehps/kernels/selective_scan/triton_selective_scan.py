@@ -12,8 +12,8 @@ from typing import Any
 import torch
 import triton
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.selective_scan.triton_addresses import addresses_bwd_kernel
 from librehps.kernels.selective_scan.triton_chunks import chunk_slots
 from librehps.kernels.selective_scan.triton_decays import decays_bwd_kernel
@@ -147,7 +147,7 @@ class _Scan(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
     cu_seqlens, slots, step, decay, states, *tensors = ctx.saved_tensors
     x, z, B, C, dt, A, D, dt_bias, initial_state = tensors

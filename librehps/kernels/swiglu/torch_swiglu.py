@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch.autograd.function import once_differentiable
 
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.rows import row_blocks
 from librehps.typing import Float, Tensor
 
@@ -42,7 +42,7 @@ class _SwiGLU(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     gate, up = ctx.saved_tensors
     grad_gate = torch.empty_like(gate, memory_format=torch.contiguous_format)

@@ -10,9 +10,9 @@ from typing import Any, no_type_check
 import torch
 import triton
 import triton.language as tl
-from torch.autograd.function import once_differentiable
 
 from librehps.kernels.arguments import compute_dtype
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.kernels.triton_rows import (
     as_rows,
     elementwise_tile,
@@ -114,7 +114,7 @@ class _SwiGLU(torch.autograd.Function):
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
     gate, up = ctx.saved_tensors
     grad_y = as_rows(grad_y)

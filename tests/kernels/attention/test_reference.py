@@ -70,3 +70,12 @@ def test_narrow_inputs_are_computed_in_float32_and_rounded_once() -> None:
     wide = attention_reference(*(x.float() for x in narrow), **BOUNDS, causal=True, scale=0.7)
     out = attention_reference(*narrow, **BOUNDS, causal=True, scale=0.7)
     assert torch.equal(out, wide.bfloat16())
+
+
+def test_autocast_does_not_narrow_it() -> None:
+    q, k, v = torch.randn(3, 7, 2, 8, generator=torch.Generator().manual_seed(0))
+    bounds = torch.tensor([0, 7])
+    given = {"cu_seqlens_q": bounds, "cu_seqlens_k": bounds, "causal": True, "scale": 0.3}
+    plain = attention_reference(q, k, v, **given)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(attention_reference(q, k, v, **given), plain)

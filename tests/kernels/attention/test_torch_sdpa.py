@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from librehps.errors import InputError
 from librehps.kernels.attention.reference import attention_reference
 from librehps.kernels.attention.torch_sdpa import attention_sdpa
 from librehps.testing.tolerances import TOLERANCES, relative_rms
@@ -168,11 +169,12 @@ def test_each_run_of_a_length_is_one_call_of_the_fused_kernel(
         scale=0.3,
     )
     # Two key heads for each sequence of a run: the last of QUERIES and the one behind it are alike.
+    # Keys are made as wide as values, without which there is no fused kernel.
     assert shapes == [
-        *((2, 2, length, 16) for length in QUERIES[:-1]),
-        (4, 2, 1, 16),
-        (4, 2, 3, 16),
-        (2, 2, 3, 16),
+        *((2, 2, length, 24) for length in QUERIES[:-1]),
+        (4, 2, 1, 24),
+        (4, 2, 3, 24),
+        (2, 2, 3, 24),
     ]
 
 
@@ -207,3 +209,12 @@ def test_lengths_of_all_kinds_in_one_pack(causal: bool) -> None:
         results.append((y, *torch.autograd.grad(y.double().sin().sum(), own)))
     for expected, actual in zip(*results, strict=True):
         assert relative_rms(actual, expected) <= TOLERANCES["attention_sdpa_float32"].limit
+
+
+def test_fewer_keys_than_queries_are_refused_where_nobody_has_looked_yet() -> None:
+    """As on a device, whose boundaries the op does not read."""
+    q, k = torch.randn(5, 1, 4), torch.randn(4, 1, 4)
+    given = {"cu_seqlens_q": torch.tensor([0, 3, 5]), "cu_seqlens_k": torch.tensor([0, 2, 4])}
+    with pytest.raises(InputError, match="sequence 0 has fewer keys"):
+        attention_sdpa(q, k, k, **given, causal=True, scale=1.0)
+    assert attention_sdpa(q, k, k, **given, causal=False, scale=1.0).shape == (5, 1, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
 from typing import Any
 
 import pytest
@@ -66,10 +67,11 @@ def test_what_the_triton_kernels_cannot_take_is_refused_before_a_launch() -> Non
         ({"q": good()["q"].half()}, "of one dtype, and these are float16, float32"),
         ({"g": good()["g"].double()}, "computes in float32, and an argument is float64"),
         (wide, "keys of 1 to 128 elements"),
-        ({"v": torch.ones(5, 4, 0)}, "values of at least one"),
     ):
         with pytest.raises(BackendError, match=reason):
             gated_delta_rule(**good() | given, impl="triton")
+    own = good()
+    assert "at least one" in str(unfit(own["q"], own["k"], torch.ones(5, 4, 0)))
     taken = good()
     gates = (taken["g"], taken["beta"], None, None)
     assert unfit(taken["q"], taken["k"], taken["v"], gates=gates) is None
@@ -141,3 +143,34 @@ def test_an_argument_on_another_device_is_named(name: str) -> None:
 def test_an_unknown_implementation_is_refused() -> None:
     with pytest.raises(ConfigError, match="'fla'; known: auto, triton, torch"):
         gated_delta_rule(**good(), impl="fla")
+
+
+def test_a_decay_that_grows_is_refused_and_a_projection_is_not() -> None:
+    q, g = torch.ones(4, 1, 2), torch.full((4, 1), 0.5)
+    bounds = torch.tensor([0, 4])
+    with pytest.raises(InputError, match="at most 0") as caught:
+        gated_delta_rule(q, q, q, g, g, cu_seqlens=bounds)
+    assert (caught.value.code, caught.value.item) == ("argument_value", "g")
+    one = torch.ones(1)
+    o, _ = gated_delta_rule(q, q, q, g, g, cu_seqlens=bounds, A_log=one, dt_bias=one)
+    assert o.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "item"),
+    [(((3, 2, 0), (3, 2, 4)), "q"), (((3, 2, 4), (3, 2, 0)), "v"), (((3, 2, 4), (3, 0, 4)), "v")],
+    ids=["no width", "no depth", "no heads"],
+)
+def test_nothing_to_remember_is_refused(shapes: Any, item: str) -> None:
+    q, v = (torch.ones(shape) for shape in shapes)
+    g = torch.zeros(v.shape[:2])
+    with pytest.raises(InputError) as caught:
+        unwrap(gated_delta_rule)(q, q, v, g, g, cu_seqlens=torch.tensor([0, 3]))
+    assert (caught.value.code, caught.value.item) == ("argument_shape", item)
+
+
+def test_a_chunk_is_a_whole_number_of_tokens() -> None:
+    given: dict[str, Any] = good() | {"initial_state": None, "chunk_size": 64.0}
+    q, k, v = (given.pop(name) for name in "qkv")
+    with pytest.raises(ConfigError, match=r"64\.0"):
+        unwrap(check_arguments)(q, k, v, **given)

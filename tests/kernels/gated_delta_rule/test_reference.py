@@ -116,3 +116,14 @@ def test_the_recurrence_is_a_product_of_matrices() -> None:
         state = sum(terms)
         assert relative_rms(o[last, 0], unit[0][last] @ state / 2) <= limit
     assert relative_rms(final[0, 0], state) <= limit
+
+
+def test_autocast_does_not_narrow_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 5, 2, 8, generator=generator)
+    g, beta = torch.rand(2, 5, 2, generator=generator)
+    bounds = torch.tensor([0, 5])
+    plain = gated_delta_rule_reference(q, k, v, -g, beta, cu_seqlens=bounds)
+    with torch.autocast("cpu", torch.bfloat16):
+        narrowed = gated_delta_rule_reference(q, k, v, -g, beta, cu_seqlens=bounds)
+    assert all(torch.equal(*pair) for pair in zip(plain, narrowed, strict=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -102,3 +104,11 @@ def test_the_op_takes_it_by_name(triton_device: torch.device) -> None:
     y = rotary(**own, impl="triton")
     assert y.dtype == torch.float16
     assert torch.equal(y, rotary_triton(**own))
+
+
+def test_heads_may_lie_far_apart(far_apart: Any, triton_device: torch.device) -> None:
+    own = inputs((3, 4, 8, 6), torch.float32, triton_device)
+    far = own | {"x": far_apart(own["x"])}
+    wanted, found = (results_and_gradients(rotary_triton, tensors) for tensors in (own, far))
+    for name, expected in wanted.items():
+        assert torch.equal(found[name], expected), name
