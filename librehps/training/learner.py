@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from librehps.data.loader import PairBatch, Position
-from librehps.errors import InputError
+from librehps.errors import ConfigError, InputError
 from librehps.heads import scores_of_nothing
+from librehps.hub import find_checkpoint
 from librehps.losses import AxisLoss, build_loss
 from librehps.model import PreferenceModel
 from librehps.modeling import Qwen3_5Backbone
@@ -73,7 +73,9 @@ class Learner:
         self._accelerator = accelerator
         self.distribution = choose_distribution(accelerator, recipe)
         self.model = PreferenceModel.from_pretrained(
-            Path(recipe.start), dtype=torch.float32, device=self.distribution.loading_device
+            find_checkpoint(recipe.start),
+            dtype=torch.float32,
+            device=self.distribution.loading_device,
         )
         # What is mapped from the checkpoint's file must not be written to.
         for parameter in self.model.parameters():
@@ -149,6 +151,11 @@ class Learner:
             device=self.model.device,
         )
         self.objective.check(self.model.heads, outputs)
+        if not any(self._recipe.axis_weights.get(axis, 1.0) for axis in self.model.axes):
+            raise ConfigError(
+                "axis_weights are 0 for every axis of the heads: nothing would learn",
+                code="recipe_value",
+            )
 
     def _labels(self, batches: Sequence[PairBatch]) -> dict[str, float]:
         """Return what the labels of an update weigh, by head, as the mean over the processes.

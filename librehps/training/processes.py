@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import torch
 
+from librehps.device import choose_device
 from librehps.errors import BackendError, ConfigError, InputError
 from librehps.training.recipe import RunRecipe
 
@@ -43,8 +44,10 @@ def open_processes(run: RunRecipe, device: torch.device | str | None = None) -> 
         device: Where to train; accelerate's choice if ``None``.
 
     Raises:
-        BackendError: DeepSpeed was asked for and is not installed (code ``deepspeed_missing``).
-        ConfigError: They were begun in a way that is not supported (code ``run_processes``).
+        BackendError: DeepSpeed was asked for and is not installed (code ``deepspeed_missing``), or
+            the device is not here (``device_unavailable``).
+        ConfigError: They were begun in a way that is not supported, or on another device than was
+            asked for (code ``run_processes``); there is no such device (``device_unknown``).
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.utils import parse_flag_from_env
@@ -57,8 +60,12 @@ def open_processes(run: RunRecipe, device: torch.device | str | None = None) -> 
         )
     # Where there is nothing else, accelerate must be told so, or each process would be alone.
     cpu = not torch.accelerator.is_available()
-    if device is not None:
-        cpu = torch.device(device).type == "cpu"
+    wanted = None if device is None else choose_device(device)
+    if wanted is not None:
+        cpu = wanted.type == "cpu"
+        if wanted.type == "cuda" and _index(wanted) is not None:
+            # What accelerate takes where no launcher says otherwise.
+            torch.cuda.set_device(wanted)
     accelerator = Accelerator(
         mixed_precision="bf16" if run.precision == "bfloat16" else "no",
         cpu=cpu,
@@ -71,7 +78,26 @@ def open_processes(run: RunRecipe, device: torch.device | str | None = None) -> 
             "that each hold the whole model, with FSDP 2, or with DeepSpeed",
             code="run_processes",
         )
+    if wanted is not None and not _is_on(accelerator.device, wanted):
+        raise ConfigError(
+            f"{str(wanted)!r} was asked for, and accelerate trains on {str(accelerator.device)!r}: "
+            "under a launcher each process has a device of its own, so name its kind alone",
+            code="run_processes",
+        )
     return accelerator
+
+
+def _is_on(device: torch.device, wanted: torch.device) -> bool:
+    """Whether a device is the one that is wanted, of which there may be several."""
+    if device.type != wanted.type or _index(wanted) is None:
+        return device.type == wanted.type
+    here = _index(device)
+    return (torch.cuda.current_device() if here is None else here) == _index(wanted)
+
+
+def _index(device: torch.device) -> int | None:
+    """Return which one of its kind a device is, if that is said; torch's types say that it is."""
+    return cast("int | None", device.index)
 
 
 def gather(accelerator: Accelerator, own: T) -> list[T]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ __all__ = [
 
 #: Parts of a model that may learn at rates of their own, or not at all.
 PARTS = ("patches", "vision", "merger", "backbone", "adapters", "heads")
+
+# An update of higher rank than any layer is wide is no low-rank update.
+_MAX_RANK = 2**16
 
 T = TypeVar("T")
 
@@ -156,7 +160,8 @@ class Recipe:
     """A whole recipe.
 
     Args:
-        start: Checkpoint folder to start from, such as ``librehps init`` makes.
+        start: Checkpoint to start from: a folder such as ``librehps init`` makes, ``nano``, or a
+            Hugging Face id.
         data: What is learned from.
         run: How long and how much.
         loss: Name of a loss, or its settings with the name as ``kind``.
@@ -198,6 +203,15 @@ class Recipe:
         for name, value, low in least:
             if not low <= value < math.inf:
                 raise ConfigError(f"{name} is {value}; at least {low}", code="recipe_value")
+            # An integer has no end of its own, but where it is used there is one.
+            if isinstance(value, int) and value >= 2**63:
+                raise ConfigError(f"{name} is above {2**63 - 1}", code="recipe_value")
+        if run.patience and (self.data.validation is None or not run.evaluate_every):
+            raise ConfigError(
+                "run.patience counts measurements, and there are none on the way without "
+                "data.validation and run.evaluate_every",
+                code="recipe_value",
+            )
         shares = {"decay_share": schedule.decay_share, "final_share": schedule.final_share}
         for name, share in shares.items():
             if not 0.0 <= share <= 1.0:
@@ -221,6 +235,7 @@ class Recipe:
     def _check_lora(self, lora: LoraRecipe) -> None:
         faults = {
             f"lora.rank is {lora.rank}; at least 1": lora.rank < 1,
+            f"lora.rank is above {_MAX_RANK}": lora.rank > _MAX_RANK,
             f"lora.alpha is {lora.alpha}; above 0": not 0.0 < lora.alpha < math.inf,
             f"lora.dropout is {lora.dropout}; 0 to below 1": not 0.0 <= lora.dropout < 1.0,
             "lora.targets is empty": not lora.targets,
@@ -322,6 +337,10 @@ def _value(hint: Any, value: Any, place: str) -> Any:
         named = cast("dict[Any, Any]", value)
         value = {str(key): _value(inner[1], v, f"{place}.{key}") for key, v in named.items()}
     elif hint is float and type(value) in (int, float):
+        if abs(cast("float", value)) > sys.float_info.max and type(value) is int:
+            raise ConfigError(
+                f"{place} is no number that can be computed with", code="recipe_value"
+            )
         value = float(cast("float", value))
     elif origin is not Literal and hint is not Any and type(value) is not hint:
         # Not isinstance(): true is no number of steps.

@@ -13,16 +13,18 @@ _FLOAT = re.compile(
     r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z"
 )
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+# Taken as texts, which a folder called 2024-10-01 is.
+_DATES = "tag:yaml.org,2002:timestamp"
 
 
 def read_strict_yaml(text: str) -> Any:
     """Read a document of plain data.
 
     As ``yaml.safe_load``, but a key that is there twice is an error, ``1e-4`` is a number, and
-    ``010`` and ``1:30``, which YAML 1.1 takes for 8 and 90, are texts.
+    ``010`` and ``1:30``, which YAML 1.1 takes for 8 and 90, and dates are texts.
 
     Raises:
-        yaml.YAMLError: It is no YAML, or has a key twice.
+        yaml.YAMLError: It is no YAML, has a key twice, or something in it is not what its tag says.
     """
     import yaml
 
@@ -45,10 +47,16 @@ def read_strict_yaml(text: str) -> Any:
 
     # Which kinds of values to try, by the first letter.
     Loader.yaml_implicit_resolvers = {
-        letter: [(tag, form) for tag, form in kinds if tag not in _NUMBERS]
+        letter: [(tag, form) for tag, form in kinds if tag not in (*_NUMBERS, _DATES)]
         for letter, kinds in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     for tag, form in zip(_NUMBERS, (_INT, _FLOAT), strict=True):
         Loader.add_implicit_resolver(tag, form, list("-+.0123456789"))
-    return yaml.load(text, Loader=Loader)
+    try:
+        return yaml.load(text, Loader=Loader)
+    except yaml.YAMLError:
+        raise
+    except Exception as error:
+        # A tag such as !!int lets the reader take whatever stands there for one.
+        raise yaml.YAMLError(f"a value is not what its tag says: {error}") from error

@@ -17,6 +17,7 @@ import torch
 from librehps.data.hpdv3 import HPDv3, read_hpdv3
 from librehps.data.loader import BadPair, PairBatch, PairLoader, Position
 from librehps.errors import CheckpointError, InputError
+from librehps.hub import find_checkpoint
 from librehps.inputs.processor import Processor
 from librehps.processing import load_processor
 from librehps.progress import progress_bar
@@ -140,7 +141,7 @@ class _Run:
         # Nobody begins to write before all have looked at what is in the folder.
         self.accelerator.wait_for_everyone()
         torch.manual_seed(recipe.run.seed)
-        self.processor: Processor = load_processor(Path(recipe.start))
+        self.processor: Processor = load_processor(find_checkpoint(recipe.start))
         self.learner = Learner(recipe, self.accelerator)
         self.model = self.learner.model
         self.objective = self.learner.objective

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
 from librehps.data import PairBatch, PairLoader, read_hpdv3
-from librehps.errors import ConfigError, InputError
+from librehps.errors import CheckpointError, ConfigError, InputError
 from librehps.inputs.batch import Batch
 from librehps.processing import load_processor
 from librehps.training.learner import Learner
@@ -85,3 +85,29 @@ def test_muon_is_refused_by_name_where_weights_are_cut(
     with pytest.raises(ConfigError, match=r"set optimizer\.kind=adamw") as caught:
         learner(tmp_path, settings)
     assert caught.value.code == "muon_sharded"
+
+
+def test_weights_of_zero_on_every_axis_are_refused(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    axes = ("overall", "alignment", "coherence", "style")
+    settings["axis_weights"] = dict.fromkeys(axes, 0.0)
+    with pytest.raises(ConfigError, match="nothing would learn") as caught:
+        learner(tmp_path, settings)
+    assert caught.value.code == "recipe_value"
+    settings["axis_weights"].pop("style")
+    learner(tmp_path, settings)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"), [("nowhere", "no folder 'nowhere'"), ("a_file", "is a file")]
+)
+def test_a_start_is_looked_for_as_everywhere(
+    tmp_path: Path, settings: dict[str, Any], start: str, message: str
+) -> None:
+    (tmp_path / "a_file").write_text("")
+    settings["start"] = str(tmp_path / start) if start == "a_file" else start
+    with pytest.raises(CheckpointError, match=message):
+        learner(tmp_path, settings)
+    settings["start"] = "nano"
+    assert learner(tmp_path, settings).model.trained

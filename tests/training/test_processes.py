@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
@@ -72,3 +73,22 @@ def test_every_process_learns_what_all_have(tmp_path: Path) -> None:
                 for number in range(3)
             ],
         ]
+
+
+@pytest.mark.parametrize(
+    ("device", "code"),
+    [("foo", "device_unknown"), ("meta", "device_unavailable"), ("cuda:99", "device_unavailable")],
+)
+def test_a_device_that_is_not_here_is_refused_and_no_other_is_taken(device: str, code: str) -> None:
+    with pytest.raises((BackendError, ConfigError)) as caught:
+        open_processes(RunRecipe(steps=1), device)
+    assert caught.value.code == code
+
+
+def test_a_device_that_accelerate_does_not_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert open_processes(RunRecipe(steps=1), "cpu").device.type == "cpu"
+    elsewhere = torch.device("cuda", 1)
+    monkeypatch.setattr(Accelerator, "device", elsewhere)
+    with pytest.raises(ConfigError, match=r"'cpu' was asked for, .* trains on 'cuda:1'") as caught:
+        open_processes(RunRecipe(steps=1), "cpu")
+    assert caught.value.code == "run_processes"

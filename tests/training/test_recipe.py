@@ -89,6 +89,23 @@ def test_overrides_reach_inside_and_are_yaml(tmp_path: Path) -> None:
         (["run.precision=float16"], "recipe_value", "one of float32, bfloat16"),
         (["run=[1]"], "recipe_value", "run must hold keys"),
         (["run.steps={"], "recipe_value", "run.steps={"),
+        (["run.steps=!!int foo"], "recipe_value", "not what its tag says"),
+        (["run.steps=" + 5001 * "1"], "recipe_value", "not what its tag says"),
+        (["run.seed=" + 20 * "9"], "recipe_value", "run.seed is above 9223372036854775807"),
+        (["run.accumulate=" + 29 * "9"], "recipe_value", "run.accumulate is above"),
+        (["lora.rank=" + 21 * "9"], "recipe_value", "lora.rank is above 65536"),
+        (["optimizer.learning_rate=1" + 400 * "0"], "recipe_value", "learning_rate is no number"),
+        (["run.patience=1"], "recipe_value", "run.patience counts measurements"),
+        (
+            ["run.patience=1", "data.validation=b"],
+            "recipe_value",
+            "run.patience counts measurements",
+        ),
+        (
+            ["run.patience=1", "run.evaluate_every=1"],
+            "recipe_value",
+            "run.patience counts measurements",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_named(
@@ -97,6 +114,11 @@ def test_what_makes_no_sense_is_named(
     with pytest.raises(ConfigError, match=message) as caught:
         read_recipe(written(tmp_path, LEAST), overrides)
     assert caught.value.code == code
+
+
+def test_a_folder_may_be_called_like_a_date(tmp_path: Path) -> None:
+    recipe = read_recipe(written(tmp_path, LEAST), ["start=2024-13-45", "data.train=2024-10-01"])
+    assert (recipe.start, recipe.data.train) == ("2024-13-45", "2024-10-01")
 
 
 def test_a_missing_key_or_file_is_named(tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ from librehps.training.strict_yaml import read_strict_yaml
         ("null", None),
         ("~", None),
         ("'1'", "1"),
+        # A folder may be called so, and there is no such month.
+        ("2024-10-01", "2024-10-01"),
+        ("2024-13-45", "2024-13-45"),
         ("a1", "a1"),
         ("{a: [1, 2.0, x], b: {c: 3}}", {"a": [1, 2.0, "x"], "b": {"c": 3}}),
         ("x: &y {a: 1}\nz:\n  <<: *y\n  a: 2", {"x": {"a": 1}, "z": {"a": 2}}),
@@ -44,7 +47,18 @@ def test_values_are_what_they_look_like(text: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a: 1\nb: 2\na: 3", "x: {a: 1, a: 1}", "- {1: a, 1: b}", "!!python/object:os.x {}", "["],
+    [
+        "a: 1\nb: 2\na: 3",
+        "x: {a: 1, a: 1}",
+        "- {1: a, 1: b}",
+        "!!python/object:os.x {}",
+        "[",
+        "!!int foo",
+        "!!float x",
+        "!!bool x",
+        "!!timestamp x",
+        "1" * 5001,
+    ],
 )
 def test_what_would_be_lost_or_run_is_refused(text: str) -> None:
     with pytest.raises(yaml.YAMLError):
