@@ -9,8 +9,8 @@ Usage: ``python examples/drawn_generators.py FOLDER [PROMPTS]``, PROMPTS for eac
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from itertools import combinations
 from pathlib import Path
 
@@ -79,6 +79,8 @@ def draw(world: World, kind: str, number: int) -> tuple[dict[str, SyntheticPictu
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit("usage: python examples/drawn_generators.py FOLDER [PROMPTS]")
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) == 3 else 60)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="gets a folder for each generator")
+    parser.add_argument("prompts", type=int, nargs="?", default=60)
+    options = parser.parse_args()
+    main(options.folder, options.prompts)

@@ -32,8 +32,8 @@ def demand_pairs(pairs: ScorePairs, minimum: int) -> None:
         raise InputError(
             f"{useful} of {len(pairs)} pairs have a weight and scores that differ; a fit takes at "
             f"least {minimum}: judge more pairs (an evaluation fits on a tenth of them, so it "
-            f"takes {12 * minimum} or so), fit on all pairs of a file with librehps calibrate "
-            "--data, or use the fit of all benchmarks",
+            f"takes {12 * minimum} or so), or fit on all pairs of a file with librehps calibrate "
+            "--data",
             code="calibration_too_few",
         )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -30,7 +32,7 @@ from librehps.cli import (
 )
 from librehps.cli.options import examples
 from librehps.cli.output import note_error, write_line
-from librehps.errors import InputError, LibreHPSError
+from librehps.errors import ConfigError, InputError, LibreHPSError
 
 EXIT_INPUTS_FAILED = 1
 EXIT_USAGE = 2
@@ -41,12 +43,23 @@ class Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb and turn a :class:`LibreHPSError` into a message and an exit status."""
-        try:
+        with _errors_as_messages():
             return super().invoke(ctx)
-        except LibreHPSError as error:
-            note_error(error)
-            failed = EXIT_INPUTS_FAILED if isinstance(error, InputError) else EXIT_USAGE
-            raise typer.Exit(failed) from error
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options; ``--version`` is written before there is a verb to run."""
+        with _errors_as_messages():
+            return super().parse_args(ctx, args)
+
+
+@contextmanager
+def _errors_as_messages() -> Generator[None]:
+    try:
+        yield
+    except LibreHPSError as error:
+        note_error(error)
+        failed = EXIT_INPUTS_FAILED if isinstance(error, InputError) else EXIT_USAGE
+        raise typer.Exit(failed) from error
 
 
 app = typer.Typer(
@@ -102,4 +115,15 @@ def main() -> None:
     # A name that stdout cannot encode is escaped, as stderr does by itself: results were paid for.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    app()
+    try:
+        app()
+    except BrokenPipeError:
+        # Whoever read has enough.
+        raise
+    except OSError as error:
+        # Help is written by typer, and where it cannot be there is no file to name.
+        if error.filename is not None:
+            raise
+        full = ConfigError(f"cannot be written: {error}", code="out_unwritable", item="stdout")
+        note_error(full)
+        sys.exit(EXIT_USAGE)

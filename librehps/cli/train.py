@@ -67,8 +67,11 @@ def train(
 
     from librehps.training import read_recipe
     from librehps.training import train as run
+    from librehps.training.snapshot import latest_snapshot
 
     settings = read_recipe(recipe, overrides or [])
+    if resume and (out / "recipe.json").exists() and latest_snapshot(out / "snapshots") is None:
+        note(f"{out} has no snapshot yet: its run begins again")
     try:
         result = run(settings, out, resume=resume, device=device, progress=sys.stderr.isatty())
         reports = PartialState().is_main_process

@@ -76,16 +76,18 @@ class Journal:
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's log; a last one that was cut off by a stop is passed over."""
+    """Return the lines of a run's log; what is none, such as one cut off by a stop, is left out."""
     path = folder / LOG
     if not path.exists():
         return []
     rows: list[dict[str, Any]] = []
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(row, dict) and type(row.get("step")) is int and "kind" in row:
+            rows.append(row)
     return rows
 
 

@@ -138,3 +138,19 @@ def test_a_name_that_stdout_cannot_encode_costs_no_result(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert rb"\u732b.png" in done.stdout
     assert rb"\xb1" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["score", "--help"]], ids=str)
+def test_what_typer_cannot_write_is_a_message(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "librehps", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "stdout: cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,19 @@ def test_a_run_reports_what_it_measured(place: Path, tmp_path: Path) -> None:
     again = run(place / "recipe.yaml", "run.steps=3", "--out", out, "--device", "cpu", "--resume")
     assert again.exit_code == 0, again.stderr
     assert again.stdout.splitlines()[0].split("\t")[0] == "axis"
+
+
+def test_a_run_that_has_no_snapshot_yet_begins_again_and_says_so(
+    place: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    whole = (place / "recipe.yaml", "--out", out, "--device", "cpu")
+    assert run(*whole).exit_code == 0
+    shutil.rmtree(out / "snapshots")
+    again = run(*whole, "--resume")
+    assert again.exit_code == 0, again.stderr
+    assert "no snapshot yet" in again.stderr
+    assert "no snapshot yet" not in run(*whole, "--resume").stderr
 
 
 def test_without_a_validation_set_nobody_looks_for_the_best(place: Path, tmp_path: Path) -> None:

@@ -53,3 +53,13 @@ def test_before_the_first_line_there_is_no_file(tmp_path: Path) -> None:
     with Journal(tmp_path / "run"):
         pass
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_line_of_a_log_is_passed_over(tmp_path: Path) -> None:
+    good = b'{"kind": "train", "step": 1, "loss": 0.5}'
+    odd = (b"12", b"[1]", b"null", b"\xff\xfe", b"{}", b'{"kind": "train", "step": "1"}', b'{"ki')
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join((*odd[:3], good, *odd[3:])))
+    assert read_journal(tmp_path) == [{"kind": "train", "step": 1, "loss": 0.5}]
+    with Journal(tmp_path, step=1, tensorboard=False) as journal:
+        journal.write("train", 2, {"loss": 0.25})
+    assert [row["step"] for row in read_journal(tmp_path)] == [1, 2]
