@@ -11,7 +11,7 @@ from librehps.errors import ConfigError
 T = TypeVar("T")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """Return the end of a message about a name that is not known: the nearest one, and all.
 
     Args:
@@ -19,7 +19,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
         known: What there is, in the order in which to list it.
     """
     names = list(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.4)
+    near = get_close_matches(str(name), names, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"; {hint}known: {', '.join(names) or 'none'}"
 
@@ -60,15 +60,16 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: No such entry (code ``name_unknown``); lists the known ones.
         """
-        if name not in self._entries:
+        if name not in self:
             raise ConfigError(
-                f"no {self.kind} is called {name!r}{nearest(name, self._entries)}",
+                f"no {self.kind} is called {name!r:.100}{nearest(name, self._entries)}",
                 code="name_unknown",
             )
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        # What a config says may be no text, and not even something that a dict can look up.
+        return isinstance(name, str) and name in self._entries
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

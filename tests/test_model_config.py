@@ -91,6 +91,9 @@ def test_heads_are_built_by_kind() -> None:
         (LibreHPSConfig(heads={"scalar": {"layers": 3}}), "no setting 'layers'"),
         (LibreHPSConfig(heads={"a": {"kind": "multi_axis", "axes": ["x"]}}), "unknown axis 'x'"),
         (LibreHPSConfig(heads={"scalar": {}}, axes=("overall", "style")), "its heads score"),
+        (LibreHPSConfig(heads={"multi_axis": {"hidden_sizes": [10**30]}}), "weights"),
+        (LibreHPSConfig(heads={"axis_tokens": {"hidden_sizes": [2**40]}}), "weights"),
+        (LibreHPSConfig(heads={"attention_pooling": {"queries": 2**40}}), "at most 4096"),
     ],
 )
 def test_heads_that_make_no_sense_are_named(config: LibreHPSConfig, says: str) -> None:

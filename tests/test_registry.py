@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import unwrap
 
 import pytest
 
@@ -43,6 +44,17 @@ def test_an_unknown_name_lists_the_known_ones(shapes: Registry[Callable[[], str]
         ConfigError, match=r"did you mean 'circle'\? known: circle, square"
     ) as caught:
         shapes["circel"]
+    assert caught.value.code == "name_unknown"
+
+
+@pytest.mark.parametrize("name", [5, None, ["circle"]], ids=repr)
+def test_what_is_no_name_is_unknown(shapes: Registry[Callable[[], str]], name: object) -> None:
+    assert name not in shapes
+    with pytest.raises(
+        ConfigError, match=r"no shape is called .*; known: circle|did you"
+    ) as caught:
+        # Types are checked in tests only.
+        unwrap(Registry.__getitem__)(shapes, name)
     assert caught.value.code == "name_unknown"
 
 

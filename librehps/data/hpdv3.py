@@ -27,9 +27,7 @@ from librehps.data.fields import (
 )
 from librehps.data.records import Comparison
 from librehps.errors import ConfigError, InputError
-from librehps.heads import AXES
-from librehps.registry import nearest
-from librehps.writing import write_lines
+from librehps.writing import into, write_lines
 
 __all__ = ["BadRow", "HPDv3", "comparison_from_row", "read_hpdv3", "write_hpdv3"]
 
@@ -37,6 +35,8 @@ _MAX_BYTES = 4_000_000_000
 _EXCERPT = 200
 # How many bad rows an error quotes; all are in the file.
 _QUOTED = 5
+# Of one pair, as in a table: more is no number of people.
+_MAX_VOTES = 10**9
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ class HPDv3:
 
 
 def read_hpdv3(
-    path: Path,
+    path: Path | str,
     *,
-    root: Path | None = None,
+    root: Path | str | None = None,
     min_confidence: float | None = None,
     check_files: bool = False,
     max_bad_share: float = 0.01,
-    bad_rows: Path | None = None,
+    bad_rows: Path | str | None = None,
 ) -> HPDv3:
     """Read a file.
 
@@ -95,14 +95,16 @@ def read_hpdv3(
 
     Raises:
         InputError: No such file, too large a file, or no list of rows (code ``data_file``); or more
-            bad rows than allowed (``data_bad_rows``).
+            bad rows than allowed (``data_bad_rows``); or ``bad_rows`` cannot be written
+            (``out_unwritable``).
         ConfigError: A threshold or a share that is negative or NaN (code ``data_value``).
     """
     for name, share in (("max_bad_share", max_bad_share), ("min_confidence", min_confidence)):
         if share is not None and not share >= 0:
             raise ConfigError(f"{name} is {share}; it must be at least 0", code="data_value")
+    path = Path(path)
     listed = _load(path)
-    image = partial(image_path, base=path.parent if root is None else root)
+    image = partial(image_path, base=path.parent if root is None else Path(root))
     comparisons: list[Comparison] = []
     bad: list[BadRow] = []
     below = 0
@@ -121,7 +123,8 @@ def read_hpdv3(
             continue
         comparisons.append(comparison)
     if bad_rows is not None:
-        write_lines(bad_rows, (json.dumps(vars(row)) + "\n" for row in bad))
+        with into(Path(bad_rows)):
+            write_lines(Path(bad_rows), (json.dumps(vars(row)) + "\n" for row in bad))
     if len(bad) > max_bad_share * len(listed):
         quoted = "; ".join(f"row {row.index}: {row.reason}" for row in bad[:_QUOTED])
         raise InputError(
@@ -136,7 +139,9 @@ def read_hpdv3(
     )
 
 
-def write_hpdv3(path: Path, comparisons: Iterable[Comparison], *, root: Path | None = None) -> None:
+def write_hpdv3(
+    path: Path | str, comparisons: Iterable[Comparison], *, root: Path | str | None = None
+) -> None:
     """Write a file that `read_hpdv3` gives back as it was, up to which image comes first.
 
     The preferred image becomes ``path1``. Votes are written where the target is a whole number of
@@ -148,14 +153,25 @@ def write_hpdv3(path: Path, comparisons: Iterable[Comparison], *, root: Path | N
         root: Folder that the paths are written relative to; the file's own folder if ``None``.
 
     Raises:
-        InputError: An image that is not inside ``root`` (code ``data_outside``).
+        InputError: An image that is not inside ``root`` (code ``data_outside``), or what would be
+            read back as a bad row (the code that reading has for it).
     """
-    base = (path.parent if root is None else root).resolve()
+    path = Path(path)
+    base = path.parent if root is None else Path(root)
 
     def lines() -> Iterable[str]:
         separator = "[\n"
-        for comparison in comparisons:
-            yield separator + json.dumps(_row(comparison, base), ensure_ascii=False)
+        for index, comparison in enumerate(comparisons):
+            line = json.dumps(_row(comparison, base), ensure_ascii=False)
+            try:
+                comparison_from_row(json.loads(line), partial(image_path, base=base), key="")
+            except InputError as error:
+                raise InputError(
+                    f"cannot be written, since nobody could read it: {error.message}",
+                    code=error.code,
+                    item=f"comparisons[{index}]",
+                ) from error
+            yield separator + line
             separator = ",\n"
         yield "[]\n" if separator == "[\n" else "\n]\n"
 
@@ -163,15 +179,14 @@ def write_hpdv3(path: Path, comparisons: Iterable[Comparison], *, root: Path | N
 
 
 def _load(path: Path) -> list[Any]:
-    if not path.is_file():
-        raise InputError("there is no such file", code="data_file", item=str(path))
-    size = path.stat().st_size
-    if size > _MAX_BYTES:
-        raise InputError(
-            f"has {size} bytes; at most {_MAX_BYTES} are read", code="data_file", item=str(path)
-        )
     try:
-        listed = json.loads(path.read_bytes())
+        written = _read(path)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {error.strerror}", code="data_file", item=str(path)
+        ) from error
+    try:
+        listed = json.loads(written)
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"is not valid JSON ({error})", code="data_file", item=str(path)
@@ -183,6 +198,17 @@ def _load(path: Path) -> list[Any]:
             item=str(path),
         )
     return cast("list[Any]", listed)
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise InputError("there is no such file", code="data_file", item=str(path))
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise InputError(
+            f"has {size} bytes; at most {_MAX_BYTES} are read", code="data_file", item=str(path)
+        )
+    return path.read_bytes()
 
 
 def comparison_from_row(
@@ -211,6 +237,8 @@ def comparison_from_row(
         total = extra["votes"]
         if type(total) is not int:
             raise bad_field(f"librehps.votes is {total!r:.100}, not a whole number")
+        if total > _MAX_VOTES:
+            raise bad_field(f"librehps.votes is {total!r:.100}; at most {_MAX_VOTES}")
     return Comparison(
         prompt=text(fields, "prompt"),
         image_a=image(fields, "path1"),
@@ -229,7 +257,7 @@ def _row(comparison: Comparison, base: Path) -> dict[str, Any]:
     turned = comparison.target < 0.5
     first = comparison.swapped() if turned else comparison
     votes = None
-    if comparison.votes is not None:
+    if comparison.votes is not None and comparison.votes <= _MAX_VOTES:
         # Asked of what was said: one less a share is rounded.
         won = round(comparison.target * comparison.votes)
         if won / comparison.votes == comparison.target:
@@ -239,7 +267,9 @@ def _row(comparison: Comparison, base: Path) -> dict[str, Any]:
     extra: dict[str, Any] = {"key": first.key} if first.key else {}
     if first.axis_targets:
         extra["axis_targets"] = dict(first.axis_targets)
-    if votes is None and (first.target != 1.0 or first.votes is not None):
+    # Turned round, a share may be a rounding away from that of the votes turned round.
+    stated = None if votes is None else votes[0] / sum(votes)
+    if first.target != (1.0 if stated is None else stated) or (votes is None and first.votes):
         extra["target"] = first.target
     if votes is None and first.votes is not None:
         extra["votes"] = first.votes
@@ -256,10 +286,20 @@ def _row(comparison: Comparison, base: Path) -> dict[str, Any]:
 
 
 def _relative(image: Path, base: Path) -> str:
-    whole = image.resolve()
-    if not whole.is_relative_to(base):
+    # By its name, as links below the folder are followed in reading, too; and what that puts
+    # outside may still be inside under another name.
+    inside = _inside(image.absolute(), base.absolute()) or _inside(image.resolve(), base.resolve())
+    if inside is None:
         raise InputError(f"lies outside {base}", code="data_outside", item=str(image))
-    return whole.relative_to(base).as_posix()
+    return inside
+
+
+def _inside(image: Path, folder: Path) -> str | None:
+    if not image.is_relative_to(folder):
+        return None
+    inside = image.relative_to(folder)
+    # Where ".." leads is up to the links before it.
+    return None if ".." in inside.parts else inside.as_posix()
 
 
 def _votes(value: Any) -> tuple[int, int] | None:
@@ -268,6 +308,8 @@ def _votes(value: Any) -> tuple[int, int] | None:
     counts = cast("list[Any]", value) if isinstance(value, list) else []
     if len(counts) != 2 or not all(type(count) is int and count >= 0 for count in counts):
         raise bad_field(f"choice_dist is {value!r:.100}, not two numbers of votes")
+    if sum(counts) > _MAX_VOTES:
+        raise bad_field(f"choice_dist is {value!r:.100}: at most {_MAX_VOTES} votes")
     # Nobody voted: that says no more than null does.
     return (counts[0], counts[1]) if sum(counts) else None
 
@@ -285,10 +327,6 @@ def _axis_targets(value: Any) -> dict[str, float]:
     if not isinstance(value, dict):
         raise bad_field(f"axis_targets is {value!r:.100}, not an object")
     targets = cast("dict[str, Any]", value)
-    for name in targets:
-        if name not in AXES:
-            # Taken as it is, a name that is misspelt would never be learnt from, and nobody told.
-            raise bad_field(f"axis_targets names {name!r:.100}{nearest(name, AXES)}")
     return {name: number(name, target) for name, target in targets.items()}
 
 

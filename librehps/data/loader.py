@@ -8,22 +8,26 @@ the pair is left out, counted and listed, and no other takes its place.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
+from typing import TypeVar
 
 import torch
 
 from librehps.data.records import Comparison
 from librehps.errors import ConfigError, InputError
+from librehps.heads.protocol import check_axes
 from librehps.inputs.batch import Batch, Sample
 from librehps.inputs.processor import Processor
 from librehps.typing import Float, Tensor
 
 __all__ = ["BadPair", "PairBatch", "PairLoader", "Position"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,16 @@ class BadPair:
     """A comparison that was left out.
 
     Args:
-        key: Which one.
+        key: What identifies it in its data set; not always unique, and maybe empty.
         epoch: When.
         reason: What was wrong with its prompt or one of its images, or that they are too long.
+        index: Its place in what the loader was given; ``None`` where an earlier version noted it.
     """
 
     key: str
     epoch: int
     reason: str
+    index: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +131,7 @@ class PairLoader:
         comparisons: What to go through.
         processor: Prepares images and prompts for the model.
         batch_pairs: Comparisons in a batch; the last of an epoch has what is left.
-        axes: Columns of the target; ``overall`` is the comparison's own.
+        axes: Columns of the target, names from ``AXES``; ``overall`` is the comparison's own.
         seed: Of the order and of the swaps.
         shuffle: Whether each epoch has an order of its own, or all have the given one.
         swap: Whether half of the pairs, drawn anew in every epoch, come with ``a`` and ``b``
@@ -142,8 +148,9 @@ class PairLoader:
             has a batch more than another.
 
     Raises:
-        ConfigError: A number out of range (code ``loader_value``), or no comparisons
-            (``loader_empty``).
+        ConfigError: A number out of range (code ``loader_value``); no comparisons, or fewer than
+            processes when shuffling (``loader_empty``); an unknown axis (``axis_unknown``), or none
+            or one twice (``axes_repeated``).
     """
 
     def __init__(
@@ -178,10 +185,16 @@ class PairLoader:
             )
         if not comparisons:
             raise ConfigError("there are no comparisons to load", code="loader_empty")
+        if shuffle and len(comparisons) < count:
+            raise ConfigError(
+                f"{len(comparisons)} comparisons do not go round {count} processes, so that no "
+                "epoch would have a batch: give more comparisons, or start fewer processes",
+                code="loader_empty",
+            )
         self.comparisons = comparisons
         self.processor = processor
         self.batch_pairs = batch_pairs
-        self.axes = axes
+        self.axes = check_axes(axes)
         self.seed = seed
         self.shuffle = shuffle
         self.swap = swap
@@ -189,18 +202,21 @@ class PairLoader:
         self.max_bad_share = max_bad_share
         self.max_tokens = max_tokens
         self.share = share
-        #: Comparisons that were left out so far.
+        #: Comparisons that were left out so far. A run that is taken up again puts back what this
+        #: held when it stopped: `max_bad_share` is of an epoch, and counts from there.
         self.bad: list[BadPair] = []
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return len(self._groups(self.comparisons))
+        return len(self._groups(range(len(self.comparisons))))
 
     def batches(self, start: Position | None = None) -> Iterator[PairBatch]:
         """Go through an epoch, or through what is left of it.
 
         Args:
             start: ``PairBatch.after`` of the last batch that was used; ``None`` for the beginning.
+                Another loader than the one that stopped there is to be given its `bad` before, or
+                what was left out until then would not count towards ``max_bad_share``.
 
         Yields:
             The batches; one without a pair that can be used is passed over. When they end, so does
@@ -222,10 +238,12 @@ class PairLoader:
         own, count = self.share
         index = start.index
         parts = (group[own::count] for group in groups)
-        for group, prepared in zip(groups, self._prepare_ahead(parts), strict=True):
+        # An epoch may be gone through again after a stop: nothing in it counts twice.
+        noted = Counter(bad.index for bad in self.bad if bad.epoch == start.epoch)
+        for group, prepared in zip(groups, self._prepare_ahead(parts, start.epoch), strict=True):
             index += len(group)
             after = Position(start.epoch, index) if index < total else Position(start.epoch + 1)
-            good = self._good(prepared, start.epoch)
+            good = self._good(prepared, noted)
             if good:
                 yield self._pack(good, after)
             elif count > 1 and self.shuffle:
@@ -236,15 +254,15 @@ class PairLoader:
                     item=self.bad[-1].key or None,
                 )
 
-    def _groups(self, order: Sequence[Comparison]) -> list[Sequence[Comparison]]:
+    def _groups(self, order: Sequence[T]) -> list[Sequence[T]]:
         """Cut an order into the batches of all processes together."""
         count = self.share[1]
         size = self.batch_pairs * count
         groups = [order[first : first + size] for first in range(0, len(order), size)]
         return groups[:-1] if self.shuffle and len(groups[-1]) < count else groups
 
-    def _order(self, epoch: int) -> list[Comparison]:
-        """Return the comparisons in the order of an epoch, some of them swapped.
+    def _order(self, epoch: int) -> list[tuple[int, bool]]:
+        """Return the places of the comparisons in the order of an epoch, and which are swapped.
 
         Neighbours about the same two images stay neighbours: what two prompts say of them is then
         mostly learned in one step, where what the images have in themselves cancels.
@@ -252,70 +270,64 @@ class PairLoader:
         # One stream per epoch; the numbers are mixed so that neighbouring seeds share nothing.
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
         runs = [
-            list(run)
-            for _, run in groupby(self.comparisons, key=lambda one: (one.image_a, one.image_b))
+            [index for index, _ in run]
+            for _, run in groupby(
+                enumerate(self.comparisons), key=lambda one: (one[1].image_a, one[1].image_b)
+            )
         ]
         places = torch.randperm(len(runs), generator=generator).tolist()
         swapped = (torch.rand(len(self.comparisons), generator=generator) < 0.5).tolist()
         shuffled = [runs[place] for place in places] if self.shuffle else runs
-        chosen = [comparison for run in shuffled for comparison in run]
-        if not self.swap:
-            return chosen
-        return [
-            comparison.swapped() if turn else comparison
-            for comparison, turn in zip(chosen, swapped, strict=True)
-        ]
+        chosen = [index for run in shuffled for index in run]
+        return [(index, self.swap and turn) for index, turn in zip(chosen, swapped, strict=True)]
 
     def _prepare_ahead(
-        self, groups: Iterable[Sequence[Comparison]]
-    ) -> Iterator[list[_Pair | tuple[Comparison, InputError]]]:
+        self, groups: Iterable[Sequence[tuple[int, bool]]], epoch: int
+    ) -> Iterator[list[_Pair | BadPair]]:
         """Prepare group after group, with workers one group ahead of what is used."""
         with ExitStack() as stack:
             if self.workers == 0:
                 for group in groups:
-                    yield [self._prepare(comparison) for comparison in group]
+                    yield [self._prepare(*one, epoch) for one in group]
                 return
             pool: Executor = stack.enter_context(ThreadPoolExecutor(self.workers))
-            ahead: deque[list[Future[_Pair | tuple[Comparison, InputError]]]] = deque()
+            ahead: deque[list[Future[_Pair | BadPair]]] = deque()
             stack.callback(lambda: [future.cancel() for group in ahead for future in group])
             for group in groups:
-                ahead.append([pool.submit(self._prepare, comparison) for comparison in group])
+                ahead.append([pool.submit(self._prepare, *one, epoch) for one in group])
                 if len(ahead) > 1:
                     yield [future.result() for future in ahead.popleft()]
             while ahead:
                 yield [future.result() for future in ahead.popleft()]
 
-    def _prepare(self, comparison: Comparison) -> _Pair | tuple[Comparison, InputError]:
+    def _prepare(self, index: int, swapped: bool, epoch: int) -> _Pair | BadPair:
+        given = self.comparisons[index]
+        comparison = given.swapped() if swapped else given
         try:
             first = self.processor.prepare(comparison.image_a, comparison.prompt).sample
             second = self.processor.prepare(comparison.image_b, comparison.prompt).sample
         except InputError as error:
-            return comparison, error
+            return BadPair(comparison.key, epoch, str(error), index)
         pair = _Pair(comparison, (first, second))
         if self.max_tokens is not None and pair.num_tokens > self.max_tokens:
-            return comparison, InputError(
+            reason = (
                 f"the pair has {pair.num_tokens} tokens, its two images and two prompts together, "
                 f"and {self.max_tokens} are allowed at once: raise the limit, or lower the pixel "
-                "budget of the checkpoint",
-                code="pair_too_long",
+                "budget of the checkpoint"
             )
+            return BadPair(comparison.key, epoch, reason, index)
         return pair
 
-    def _good(
-        self, prepared: list[_Pair | tuple[Comparison, InputError]], epoch: int
-    ) -> list[_Pair]:
+    def _good(self, prepared: Sequence[_Pair | BadPair], noted: Counter[int | None]) -> list[_Pair]:
         """Return the pairs that can be used; note the others, and stop if they are too many."""
         good: list[_Pair] = []
         for pair in prepared:
             if isinstance(pair, _Pair):
                 good.append(pair)
-                continue
-            comparison, error = pair
-            noted = BadPair(comparison.key, epoch, str(error))
-            # An epoch may be gone through again after a stop.
-            if noted not in self.bad:
-                self.bad.append(noted)
-        of_epoch = sum(bad.epoch == epoch for bad in self.bad)
+            elif pair.index not in noted:
+                noted[pair.index] += 1
+                self.bad.append(pair)
+        of_epoch = noted.total()
         own = len(self.comparisons) / self.share[1]
         if of_epoch > self.max_bad_share * own:
             last = self.bad[-1]

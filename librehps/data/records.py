@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
 
 from librehps.errors import InputError
+from librehps.heads.protocol import AXES
+from librehps.registry import nearest
 
 __all__ = ["Comparison", "Ranking", "Rating"]
 
@@ -25,7 +28,7 @@ class Comparison:
         image_a: File of the first image.
         image_b: File of the second image.
         target: Share of votes for ``a`` overall, in [0, 1]; 0.5 is a tie.
-        axis_targets: The same for single axes, where people were asked.
+        axis_targets: The same for single axes, by their names in ``AXES``, where people were asked.
         votes: How many votes the target stands for, where that is known.
         confidence: How sure the annotators are taken to be, not negative; ``None`` where unknown.
         key: What identifies the comparison in its data set.
@@ -33,8 +36,8 @@ class Comparison:
         model_b: Which generator made ``b``.
 
     Raises:
-        InputError: A number out of range (code ``record_value``) or an empty prompt
-            (``record_prompt``); ``item`` is the key.
+        InputError: A number out of range, or an unknown axis (code ``record_value``), or an empty
+            prompt (``record_prompt``); ``item`` is the key.
     """
 
     prompt: str
@@ -50,13 +53,21 @@ class Comparison:
 
     def __post_init__(self) -> None:
         _check_prompt(self.prompt, self.key)
+        _check_axes(self.axis_targets, self.key)
         for name, value in (("target", self.target), *self.axis_targets.items()):
-            _check(name, value, 0.0 <= value <= 1.0, "from 0 to 1", self.key)
+            _check(name, value, 0.0 <= _finite(value) <= 1.0, "a number from 0 to 1", self.key)
         if self.votes is not None:
-            _check("votes", self.votes, self.votes >= 1, "at least 1", self.key)
+            _check(
+                "votes", self.votes, _finite(self.votes) >= 1, "a number of at least 1", self.key
+            )
         if self.confidence is not None:
-            finite = math.isfinite(self.confidence)
-            _check("confidence", self.confidence, finite and self.confidence >= 0, ">= 0", self.key)
+            _check(
+                "confidence",
+                self.confidence,
+                _finite(self.confidence) >= 0,
+                "a number >= 0",
+                self.key,
+            )
 
     def swapped(self) -> Comparison:
         """Return the same comparison with ``a`` and ``b`` the other way round."""
@@ -101,7 +112,7 @@ class Ranking:
                 same = len(items) == len(self.images)
                 _check(name, len(items), same, f"one for each of {len(self.images)}", self.key)
         for rank in self.ranks:
-            _check("ranks", rank, math.isfinite(rank), "finite", self.key)
+            _check("ranks", rank, not math.isnan(_finite(rank)), "a finite number", self.key)
 
     def comparisons(self) -> list[Comparison]:
         """Return every pair of the ranking as a comparison with a target of 0, 0.5 or 1."""
@@ -149,10 +160,16 @@ class Rating:
 
     def __post_init__(self) -> None:
         _check_prompt(self.prompt, self.key)
-        _check("value", self.value, math.isfinite(self.value), "finite", self.key)
+        _check(
+            "value", self.value, not math.isnan(_finite(self.value)), "a finite number", self.key
+        )
 
 
-def _check_prompt(prompt: str, key: str) -> None:
+def _check_prompt(prompt: object, key: str) -> None:
+    if not isinstance(prompt, str):
+        raise InputError(
+            f"the prompt is {prompt!r:.100}, not a text", code="record_prompt", item=key or None
+        )
     if not prompt.strip():
         raise InputError("the prompt is empty", code="record_prompt", item=key or None)
     if not prompt.isascii() and any("\ud800" <= letter <= "\udfff" for letter in prompt):
@@ -163,8 +180,29 @@ def _check_prompt(prompt: str, key: str) -> None:
         )
 
 
+def _check_axes(targets: Mapping[str, object], key: str) -> None:
+    for name in targets:
+        if name not in AXES:
+            # Taken as it is, a name that is misspelt would never be learnt from, and nobody told.
+            raise InputError(
+                f"axis_targets names {name!r:.100}{nearest(name, AXES)}",
+                code="record_value",
+                item=key or None,
+            )
+
+
+def _finite(value: object) -> float:
+    """Return a number as a float, and NaN for what is none: it is in no range."""
+    try:
+        number = float(value) if isinstance(value, Real) else math.nan
+    except OverflowError:
+        # A whole number may be larger than any float.
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
 def _check(name: str, value: object, good: bool, wanted: str, key: str) -> None:
     if not good:
         raise InputError(
-            f"{name} is {value}, and must be {wanted}", code="record_value", item=key or None
+            f"{name} is {value!r:.100}, and must be {wanted}", code="record_value", item=key or None
         )

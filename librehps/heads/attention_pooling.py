@@ -8,16 +8,20 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from librehps.errors import ConfigError
 from librehps.heads.multi_axis import MultiAxisHead
+from librehps.heads.pooling import reduce_segments
 from librehps.heads.protocol import HEADS, HeadOutput, read_settings
 from librehps.heads.sequences import Sequences
+from librehps.kernels.first_derivative import first_derivative_only
 from librehps.typing import Float, Int, Tensor
 
 __all__ = ["AttentionPoolingHead", "attention_pool"]
+
+# Each is a column of scores for all tokens, and a vector for each sequence.
+_MAX_QUERIES = 2**12
 
 
 class AttentionPoolingHead(nn.Module):
@@ -41,7 +45,8 @@ class AttentionPoolingHead(nn.Module):
         sigma: Whether there are sigma outputs.
 
     Raises:
-        ConfigError: Fewer than one query (code ``head_value``), or as `MultiAxisHead`.
+        ConfigError: Fewer than one query or more than 4096 (code ``head_value``), or as
+            `MultiAxisHead`.
 
     References:
         Ilse, Tomczak and Welling, "Attention-based deep multiple instance learning", 2018,
@@ -66,9 +71,11 @@ class AttentionPoolingHead(nn.Module):
     ) -> None:
         super().__init__()
         count = len(axes) if queries is None else queries
-        if count < 1 and queries is not None:
+        if queries is not None and not 1 <= queries <= _MAX_QUERIES:
             raise ConfigError(
-                f"attention pooling needs at least one query, not {queries}", code="head_value"
+                f"attention pooling needs at least one query and takes at most {_MAX_QUERIES}, not "
+                f"{queries}",
+                code="head_value",
             )
         self.readout = MultiAxisHead(
             hidden_size=count * hidden_size,
@@ -140,11 +147,10 @@ def attention_pool(
     )
     # The largest weight is exp(0): nothing overflows, and the sum is never below 1. A shift of all
     # scores changes no softmax, so none of its gradient is lost here.
-    highest = _reduce(scores.detach(), "max", lengths)
+    highest = reduce_segments(scores.detach(), "max", lengths=lengths)
     weights = (scores - highest.index_select(0, owner)).exp()
-    return _WeightedSums.apply(weights, values, lengths, owner) / _reduce(
-        weights, "sum", lengths
-    ).unsqueeze(-1)
+    total = reduce_segments(weights, "sum", lengths=lengths)
+    return _WeightedSums.apply(weights, values, lengths, owner) / total.unsqueeze(-1)
 
 
 class _WeightedSums(torch.autograd.Function):
@@ -159,14 +165,15 @@ class _WeightedSums(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(weights, values, owner)
         columns = weights.split(1, dim=1)
-        return torch.stack([_reduce(column * values, "sum", lengths) for column in columns], dim=1)
+        sums = [reduce_segments(column * values, "sum", lengths=lengths) for column in columns]
+        return torch.stack(sums, dim=1)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         return _gradients(ctx, *grad_outputs)
 
 
-@once_differentiable
+@first_derivative_only
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     weights, values, owner = ctx.saved_tensors
     to_values = torch.zeros_like(values) if ctx.needs_input_grad[1] else None
@@ -177,12 +184,6 @@ def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if to_values is not None:
             to_values.addcmul_(spread, column)
     return torch.stack(to_weights, dim=1), to_values, None, None
-
-
-def _reduce(data: Tensor, how: str, lengths: Tensor) -> Tensor:
-    # The check that the lengths add up makes the host wait for a device, and fails on no lengths.
-    unsafe = data.is_cuda or len(lengths) == 0
-    return torch.segment_reduce(data, how, lengths=lengths, axis=0, unsafe=unsafe)
 
 
 HEADS.register("attention_pooling")(AttentionPoolingHead)

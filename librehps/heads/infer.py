@@ -124,7 +124,12 @@ def _chain(tensors: Mapping[str, tuple[int, ...]], *, hidden_size: int) -> _Chai
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    """Return what orders names by the numbers in them; a file may have numbers of any length."""
+    key: list[tuple[int, str]] = []
+    for place, part in enumerate(re.split(r"([0-9]+)", name)):
+        digits = part.lstrip("0")
+        key.append((len(digits), digits) if place % 2 else (-1, part))
+    return key
 
 
 def _note(prefix: str, widths: tuple[int, ...], says: str) -> str:

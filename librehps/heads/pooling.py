@@ -10,7 +10,17 @@ import torch
 from librehps.registry import Registry
 from librehps.typing import Float, Int, Tensor
 
-__all__ = ["POOLINGS", "OneToken", "Pooling", "last", "marked", "mean", "pool", "pooled_tokens"]
+__all__ = [
+    "POOLINGS",
+    "OneToken",
+    "Pooling",
+    "last",
+    "marked",
+    "mean",
+    "pool",
+    "pooled_tokens",
+    "reduce_segments",
+]
 
 
 @runtime_checkable
@@ -78,8 +88,23 @@ def mean(
 ) -> Float[Tensor, "N D"]:
     """Average all tokens of each sequence, in float32 or wider; the result stays in that dtype."""
     wide = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
-    # Reduces each segment by itself: a neighbour's values never enter, not even as rounding.
-    return torch.segment_reduce(wide, "mean", lengths=cu_seqlens.to(torch.int64).diff(), axis=0)
+    return reduce_segments(wide, "mean", lengths=cu_seqlens.to(torch.int64).diff())
+
+
+def reduce_segments(data: Tensor, how: str, *, lengths: Int[Tensor, " N"]) -> Tensor:
+    """Reduce each sequence of packed rows by itself.
+
+    A neighbour's values never enter, not even as rounding. Where there are no sequences, there are
+    no rows in the result.
+
+    Args:
+        data: Rows of all sequences, end to end.
+        how: ``"mean"``, ``"sum"``, ``"max"`` or ``"min"``.
+        lengths: How many rows each sequence has; they add up to those of ``data``.
+    """
+    # The check that the lengths add up makes the host wait for a device, and fails on no lengths.
+    unsafe = data.is_cuda or len(lengths) == 0
+    return torch.segment_reduce(data, how, lengths=lengths, axis=0, unsafe=unsafe)
 
 
 def pool(

@@ -23,6 +23,25 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
 }
 
+# Of all layers together, 4 GiB: a config that asks for more is damaged or hostile, and what the
+# allocator would say of it helps nobody.
+_MAX_WEIGHTS = 2**30
+
+
+def check_weights(widths: Sequence[int]) -> None:
+    """Raise if layers from width to width have more weights than are built.
+
+    Raises:
+        ConfigError: More than ``2**30`` of them (code ``head_size``).
+    """
+    num_weights = sum(fan_in * fan_out for fan_in, fan_out in pairwise(widths))
+    if num_weights > _MAX_WEIGHTS:
+        raise ConfigError(
+            f"a head of the widths {list(widths)!r:.200} has more than {_MAX_WEIGHTS} weights, the "
+            "most that are built",
+            code="head_size",
+        )
+
 
 class Projection(nn.Module):
     """Project ``[N, D]`` to ``[N, out_features]`` in float32.
@@ -39,8 +58,8 @@ class Projection(nn.Module):
         bias: Whether the layers have a bias.
 
     Raises:
-        ConfigError: A width below 1 (code ``head_size``) or an unknown activation
-            (``head_activation``).
+        ConfigError: A width below 1 or more than ``2**30`` weights (code ``head_size``), or an
+            unknown activation (``head_activation``).
     """
 
     def __init__(
@@ -59,6 +78,7 @@ class Projection(nn.Module):
                 raise ConfigError(
                     f"a head's widths are numbers from 1, not {width!r}", code="head_size"
                 )
+        check_weights(widths)
         if activation not in ACTIVATIONS:
             raise ConfigError(
                 f"unknown activation {activation!r}; known: {', '.join(ACTIVATIONS)}",

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from librehps.errors import ConfigError
+from librehps.heads.projection import check_weights
 from librehps.heads.protocol import HEADS, HeadOutput, read_settings
 from librehps.typing import Float, Tensor
 
@@ -33,8 +34,8 @@ class RankNetHead(nn.Module):
         dropout: Share of the first layer's outputs that are dropped in training.
 
     Raises:
-        ConfigError: Not two widths or one below 1 (code ``head_size``), or a share outside [0, 1)
-            (``head_value``).
+        ConfigError: Not two widths, one below 1 or more than ``2**30`` weights (code
+            ``head_size``), or a share outside [0, 1) (``head_value``).
 
     References:
         Ma et al., "HPSv3: Towards Wide-Spectrum Human Preference Score", arXiv 2508.03789; Burges
@@ -55,6 +56,7 @@ class RankNetHead(nn.Module):
                 f"on {hidden_size}",
                 code="head_size",
             )
+        check_weights((hidden_size, *hidden_sizes, 2))
         if not 0.0 <= dropout < 1.0:
             raise ConfigError(f"dropout must be in [0, 1), not {dropout}", code="head_value")
         self.axes: tuple[str, ...] = ("overall",)

@@ -130,6 +130,12 @@ def _check_recipe(path: Path, recipe: Recipe) -> None:
         )
 
 
+def _distinct(bad: Sequence[BadPair]) -> int:
+    """Count comparisons, each once in however many epochs it was met."""
+    # A snapshot of an earlier version knew them by their keys alone.
+    return len({one.key if one.index is None else one.index for one in bad})
+
+
 class _Run:
     """The parts of a run, and its loop."""
 
@@ -218,7 +224,7 @@ class _Run:
             stopped_early=stopped,
             last=last,
             best_step=None if last is None else self.progress.best_step,
-            bad_pairs=len({one.key for one in self._all_bad()}),
+            bad_pairs=_distinct(self._bad()) + _distinct(self._bad_to_measure()),
             bad_rows=sum(len(file.bad) for file in self.files),
             below_confidence=sum(file.below_confidence for file in self.files),
         )
@@ -328,7 +334,7 @@ class _Run:
 
     def _finish(self) -> None:
         self._save_model("last")
-        bad = self._all_bad()
+        bad = self._bad() + self._bad_to_measure()
         if self.writes:
             draw_curves(self.out)
         self._list_bad(bad)
@@ -355,10 +361,10 @@ class _Run:
             one for found in gather(self.accelerator, tuple(self.loader.bad)) for one in found
         )
 
-    def _all_bad(self) -> tuple[BadPair, ...]:
-        """Return these and those of the validation set."""
+    def _bad_to_measure(self) -> tuple[BadPair, ...]:
+        """Return the same of the validation set."""
         own = () if self.validation is None else tuple(self.validation.bad)
-        return self._bad() + tuple(one for found in gather(self.accelerator, own) for one in found)
+        return tuple(one for found in gather(self.accelerator, own) for one in found)
 
     def _own_bad(self) -> tuple[BadPair, ...]:
         """Return both as far as this process knows them: when a run stops, it asks nobody."""

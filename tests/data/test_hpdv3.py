@@ -79,6 +79,7 @@ BAD = [
     (ROW | {"choice_dist": [1.5, 2]}, "two numbers of votes"),
     (ROW | {"choice_dist": [-1, 2]}, "two numbers of votes"),
     (ROW | {"choice_dist": [True, 2]}, "two numbers of votes"),
+    (ROW | {"choice_dist": [10**400, 1]}, "at most 1000000000 votes"),
     (ROW | {"confidence": "0.9"}, "not a number"),
     (ROW | {"confidence": float("nan")}, "confidence is nan"),
     (ROW | {"confidence": 10**400}, "bits"),
@@ -88,6 +89,7 @@ BAD = [
     (ROW | {"librehps": {"votes": float("nan")}}, "not a whole number"),
     (ROW | {"librehps": {"votes": float("inf")}}, "not a whole number"),
     (ROW | {"librehps": {"votes": 2.7}}, "votes is 2.7"),
+    (ROW | {"librehps": {"votes": 10**400}}, "at most 1000000000"),
     (ROW | {"model1": "\ud800"}, "half of a surrogate"),
     (ROW | {"path1": "."}, "path1 is '.'"),
     (ROW | {"path1": "a\nb.jpg"}, "path1 is"),
@@ -156,6 +158,23 @@ def test_a_missing_or_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.M
         read_hpdv3(save(tmp_path, ROW))
 
 
+def test_a_file_that_no_one_can_open_or_write_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        read_hpdv3(tmp_path / f"{300 * 'a'}.json")
+    assert caught.value.code == "data_file"
+    path = save(tmp_path, ROW)
+    with pytest.raises(InputError, match="cannot be written") as caught:
+        # A file stands where a folder is wanted.
+        read_hpdv3(path, bad_rows=path / "bad.jsonl")
+    assert (caught.value.code, caught.value.item) == ("out_unwritable", str(path / "bad.jsonl"))
+
+
+def test_paths_may_be_texts(tmp_path: Path) -> None:
+    found = read_hpdv3(str(save(tmp_path, ROW)), root=str(tmp_path), bad_rows=f"{tmp_path}/bad")
+    write_hpdv3(str(tmp_path / "out.json"), found.comparisons, root=str(tmp_path))
+    assert read_hpdv3(tmp_path / "out.json").comparisons == found.comparisons
+
+
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
 share = st.floats(0, 1)
 
@@ -213,6 +232,19 @@ def test_no_count_of_votes_is_lost_to_rounding(tmp_path: Path) -> None:
     ]
 
 
+def test_a_target_turned_round_is_not_rounded_again(tmp_path: Path) -> None:
+    # 1 - 1/3 is the float above 14/21.
+    record = Comparison(
+        prompt="p", image_a=tmp_path / "a.png", image_b=tmp_path / "b.png", target=7 / 21, votes=21
+    )
+    write_hpdv3(tmp_path / "out.json", [record])
+    (row,) = json.loads((tmp_path / "out.json").read_text())
+    assert row["choice_dist"] == [14, 7]
+    (read,) = read_hpdv3(tmp_path / "out.json").comparisons
+    assert (read.target, read.votes) == (record.swapped().target, 21)
+    assert read.target != 14 / 21
+
+
 def test_an_image_outside_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     record = Comparison(
         prompt="p", image_a=tmp_path / "a.png", image_b=tmp_path.parent / "b.png", target=1.0
@@ -220,4 +252,70 @@ def test_an_image_outside_is_refused_and_nothing_is_written(tmp_path: Path) -> N
     with pytest.raises(InputError) as caught:
         write_hpdv3(tmp_path / "out.json", [record])
     assert caught.value.code == "data_outside"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_behind_a_link_are_written_as_they_were_read(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    for name in ("1.jpg", "2.jpg"):
+        (tmp_path / "disk" / name).touch()
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "images").symlink_to(tmp_path / "disk", target_is_directory=True)
+    found = read_hpdv3(save(folder, ROW), check_files=True)
+    write_hpdv3(folder / "out.json", found.comparisons)
+    assert read_hpdv3(folder / "out.json", check_files=True).comparisons == found.comparisons
+
+
+def test_an_image_inside_under_another_name_is_written(tmp_path: Path) -> None:
+    (tmp_path / "data" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "data", target_is_directory=True)
+    record = Comparison(
+        prompt="p",
+        image_a=tmp_path / "link" / "a.png",
+        image_b=tmp_path / "data" / "sub" / ".." / "b.png",
+        target=1.0,
+    )
+    write_hpdv3(tmp_path / "data" / "out.json", [record])
+    (row,) = json.loads((tmp_path / "data" / "out.json").read_text())
+    assert (row["path1"], row["path2"]) == ("a.png", "b.png")
+
+
+def test_a_way_up_is_followed_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "elsewhere" / "deep", target_is_directory=True)
+    record = Comparison(
+        prompt="p", image_a=folder / "a.png", image_b=folder / "link" / ".." / "b.png", target=1.0
+    )
+    with pytest.raises(InputError) as caught:
+        write_hpdv3(folder / "out.json", [record])
+    assert caught.value.code == "data_outside"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"model_a": ""}, "model1 is ''"),
+        ({"key": "\ud800"}, "half of a surrogate"),
+        ({"image_b": "a\\b.png"}, "has a backslash"),
+        ({"image_b": "a\nb.png"}, "do not belong in a path"),
+        ({"image_b": "."}, "no path inside"),
+        ({"votes": 10**9 + 1}, "at most 1000000000"),
+    ],
+    ids=repr,
+)
+def test_what_would_be_a_bad_row_is_not_written(
+    tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    good = {"prompt": "p", "image_a": "a.png", "image_b": "b.png", "target": 1.0}
+    odd = good | change
+    records = [
+        Comparison(**one | {name: tmp_path / one[name] for name in ("image_a", "image_b")})
+        for one in (good, odd)
+    ]
+    with pytest.raises(InputError, match=reason) as caught:
+        write_hpdv3(tmp_path / "out.json", records)
+    assert caught.value.item == "comparisons[1]"
     assert list(tmp_path.iterdir()) == []

@@ -210,6 +210,47 @@ def test_a_bad_image_costs_its_pair_and_no_other_takes_its_place(
     assert (caught.value.code, caught.value.item) == ("data_bad_rows", "bad")
 
 
+def test_pairs_of_one_key_are_left_out_one_by_one(
+    comparisons: list[Comparison], processor: Processor, tmp_path: Path
+) -> None:
+    # Without keys, and one of them twice, so that it counts for more.
+    gone = [replace(one, key="", image_b=tmp_path / "gone.png") for one in comparisons[:4]]
+    mixed = [*gone, gone[-1], *(replace(one, key="") for one in comparisons[5:10])]
+    with pytest.raises(InputError, match="of 10 comparisons") as caught:
+        list(PairLoader(mixed, processor, batch_pairs=5, max_bad_share=0.4).batches())
+    assert caught.value.code == "data_bad_rows"
+    loader = PairLoader(mixed, processor, batch_pairs=5, max_bad_share=0.5)
+    assert sum(len(batch.keys) for batch in loader.batches()) == 5
+    assert sorted(bad.index or 0 for bad in loader.bad) == [0, 1, 2, 3, 4]
+    assert sum(len(batch.keys) for batch in loader.batches()) == 5
+    assert len(loader.bad) == 5
+
+
+def test_what_was_left_out_before_a_stop_still_counts_after_it(
+    comparisons: list[Comparison], processor: Processor, tmp_path: Path
+) -> None:
+    mixed = [
+        replace(one, key="", image_b=tmp_path / "gone.png") if number in (0, 6) else one
+        for number, one in enumerate(comparisons[:10])
+    ]
+
+    def loader(most: float) -> PairLoader:
+        return PairLoader(mixed, processor, batch_pairs=5, shuffle=False, max_bad_share=most)
+
+    stopped = loader(0.1)
+    after = next(stopped.batches()).after
+    for most, index in ((0.2, 0), (0.2, None)):
+        resumed = loader(most)
+        # An earlier version did not note which it was.
+        resumed.bad = [replace(bad, index=index) for bad in stopped.bad]
+        assert [len(batch.keys) for batch in resumed.batches(after)] == [4]
+        assert [bad.index for bad in resumed.bad] == [index, 6]
+    resumed = loader(0.1)
+    resumed.bad = list(stopped.bad)
+    with pytest.raises(InputError, match="2 of 10 comparisons"):
+        list(resumed.batches(after))
+
+
 def tokens(batch: PairBatch) -> int:
     return batch.batch.num_tokens
 
@@ -295,7 +336,30 @@ def test_what_makes_no_sense_is_refused(
         assert caught.value.code == "loader_value"
     with pytest.raises(ConfigError, match="no comparisons"):
         PairLoader([], processor, batch_pairs=1)
+    for axes, code in (
+        (("overall", "styel"), "axis_unknown"),
+        (("style", "style"), "axes_repeated"),
+        ((), "axes_repeated"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            PairLoader(comparisons, processor, batch_pairs=1, axes=axes)
+        assert caught.value.code == code
     loader = PairLoader(comparisons, processor, batch_pairs=1)
     for position in (Position(0, 11), Position(-1, 0), Position(0, -1)):
         with pytest.raises(ConfigError, match="no place in an epoch"):
             list(loader.batches(position))
+
+
+def test_an_epoch_without_a_batch_for_every_process_is_refused(
+    comparisons: list[Comparison], processor: Processor
+) -> None:
+    for index in range(3):
+        with pytest.raises(ConfigError, match="do not go round 3 processes") as caught:
+            PairLoader(comparisons[:2], processor, batch_pairs=1, share=(index, 3))
+        assert caught.value.code == "loader_empty"
+    # Whoever measures goes through all of them, though not every process has one.
+    parts = [
+        PairLoader(comparisons[:2], processor, batch_pairs=1, share=(index, 3), shuffle=False)
+        for index in range(3)
+    ]
+    assert [len(list(part.batches())) for part in parts] == [1, 1, 0]

@@ -209,6 +209,9 @@ def test_config_round_trip() -> None:
     ("change", "code"),
     [
         ({"queries": 0}, "head_value"),
+        ({"queries": 2**40}, "head_value"),
+        # Each few enough, and too much together.
+        ({"queries": 2**12, "hidden_sizes": [2**20]}, "head_size"),
         ({"queries": True}, "head_value"),
         ({"queries": 1.5}, "head_value"),
         ({"axes": ["beauty"]}, "axis_unknown"),

@@ -60,6 +60,12 @@ def test_layers_under_other_names_are_mapped() -> None:
     }
 
 
+@pytest.mark.parametrize("odd", ["0\u00b21", "\u0663", 5000 * "9"], ids=["power", "arabic", "long"])
+def test_digits_that_are_no_number_are_part_of_the_name(odd: str) -> None:
+    name = f"scalar_head.{odd}.weight"
+    assert infer_heads({name: (1, 6)}, hidden_size=6).names == {"scalar_head.weight": name}
+
+
 def test_no_heads_at_all_says_what_to_do() -> None:
     with pytest.raises(CheckpointError, match="librehps init") as caught:
         infer_heads({}, hidden_size=6)

@@ -5,6 +5,7 @@ import torch
 
 from librehps.errors import ConfigError
 from librehps.heads import POOLINGS, pool, pooled_tokens
+from librehps.heads.pooling import reduce_segments
 from librehps.testing.contracts import check_pooling
 
 LENGTHS = [3, 1, 5]
@@ -43,6 +44,25 @@ def test_the_tokens_that_are_needed_are_those_that_are_taken(
     assert (tokens is None) == (name == "mean")
     if tokens is not None:
         assert torch.equal(hidden[tokens], pool(hidden, **pack, pooling=name))
+
+
+@pytest.mark.parametrize("name", list(POOLINGS))
+def test_a_batch_without_sequences_pools_to_no_vectors(name: str) -> None:
+    hidden = torch.zeros(0, 6, requires_grad=True)
+    none = torch.zeros(0, dtype=torch.int64)
+    out = pool(hidden, cu_seqlens=torch.tensor([0]), pooled_index=none, pooling=name)
+    assert out.shape == (0, 6)
+    out.sum().backward()
+    assert hidden.grad is not None
+    assert hidden.grad.shape == (0, 6)
+
+
+def test_segments_are_reduced_by_themselves() -> None:
+    data = torch.tensor([[1.0], [5.0], [float("inf")]])
+    lengths = torch.tensor([2, 1])
+    for how, first in (("mean", 3.0), ("sum", 6.0), ("max", 5.0), ("min", 1.0)):
+        out = reduce_segments(data, how, lengths=lengths)
+        assert out.flatten().tolist() == [first, float("inf")]
 
 
 def test_mean_is_taken_in_float32(pack: dict[str, torch.Tensor]) -> None:

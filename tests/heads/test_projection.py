@@ -37,6 +37,11 @@ def test_computes_in_float32_under_autocast_and_from_bfloat16() -> None:
     [
         ({"hidden_sizes": (0,)}, "head_size"),
         ({"hidden_size": -1}, "head_size"),
+        # Refused before anything is asked of the allocator.
+        ({"hidden_sizes": (2**40,)}, "head_size"),
+        ({"hidden_sizes": (10**400, 8)}, "head_size"),
+        ({"hidden_sizes": (2**20, 2**20)}, "head_size"),
+        ({"hidden_size": 2**40}, "head_size"),
         ({"activation": "swish"}, "head_activation"),
     ],
 )

@@ -54,6 +54,7 @@ def test_sigma_stays_finite_and_positive_wherever_training_leads(bias: float) ->
     [
         ({"hidden_sizes": (8,)}, "head_size"),
         ({"hidden_sizes": (8, 0)}, "head_size"),
+        ({"hidden_sizes": (2**60, 16)}, "head_size"),
         ({"dropout": 1.0}, "head_value"),
         ({"dropout": -0.1}, "head_value"),
     ],

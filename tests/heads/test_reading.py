@@ -12,6 +12,7 @@ from torch import nn
 
 from librehps.errors import InputError
 from librehps.heads import (
+    HEADS,
     AttentionPoolingHead,
     AxisTokensHead,
     Head,
@@ -141,6 +142,16 @@ def test_heads_say_something_of_nothing(heads: dict[str, Any]) -> None:
     outputs = scores_of_nothing(both, hidden_size=4)
     assert list(outputs) == list(both)
     assert all(torch.equal(output.mean, torch.zeros(1, 1)) for output in outputs.values())
+
+
+@pytest.mark.parametrize("pooling", ["last", "marked", "mean"])
+def test_a_batch_without_sequences_has_no_scores(pooling: str) -> None:
+    heads: dict[str, Any] = {kind: HEADS[kind].from_config({}, hidden_size=4) for kind in HEADS}
+    none = torch.zeros(0, dtype=torch.int64)
+    for chosen in (heads, *({name: head} for name, head in heads.items())):
+        empty = Reading(chosen, pooling=pooling, cu_seqlens=torch.tensor([0]), pooled_index=none)
+        for output in empty.score(torch.zeros(0, 4)).values():
+            assert output.mean.shape == (0, len(output.axes))
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,19 @@ class Annotator:
         Args:
             difference: Quality of ``a`` less that of ``b``.
             noise: See `noise_of`.
+
+        Raises:
+            ConfigError: A difference that is NaN, or noise that is not above 0 (code
+                ``annotator_value``).
         """
+        if math.isnan(difference) or not 0.0 < noise < math.inf:
+            raise ConfigError(
+                f"a difference is a number and noise above 0 and finite: {difference}, {noise}",
+                code="annotator_value",
+            )
+        if self.reliability == 0.0:
+            # Whoever sees nothing sees no endless difference either.
+            return 0.5
         sigmoid = 0.5 * (1.0 + math.tanh(0.5 * self.reliability * difference / noise))
         return 0.5 * self.lapse + (1.0 - self.lapse) * sigmoid
 
@@ -76,8 +88,23 @@ def noise_of(num_objects: int, *, clutter: float = CLUTTER) -> float:
     Args:
         num_objects: Objects that a prompt asks for, at least 1.
         clutter: How many times as noisy each one beyond the first makes it, at least 1.
+
+    Raises:
+        ConfigError: A number out of range, or noise that is too large for a float (code
+            ``annotator_value``).
     """
-    return clutter ** (num_objects - 1)
+    if num_objects < 1 or not 1.0 <= clutter < math.inf:
+        raise ConfigError(
+            f"there is at least 1 object and clutter is at least 1: {num_objects}, {clutter}",
+            code="annotator_value",
+        )
+    try:
+        return float(clutter) ** (num_objects - 1)
+    except OverflowError as error:
+        raise ConfigError(
+            f"{num_objects} objects with a clutter of {clutter} are noisier than a float can say",
+            code="annotator_value",
+        ) from error
 
 
 def vote_probability(
@@ -92,9 +119,15 @@ def vote_probability(
     Args:
         difference: Quality of ``a`` less that of ``b``.
         num_objects: How much there is to look at.
-        panel: The annotators, each as likely as the others.
+        panel: The annotators, each as likely as the others; at least one.
         clutter: See `noise_of`.
+
+    Raises:
+        ConfigError: Nobody is on the panel, or a number is out of range (code
+            ``annotator_value``).
     """
+    if not panel:
+        raise ConfigError("a panel has at least one annotator", code="annotator_value")
     noise = noise_of(num_objects, clutter=clutter)
     votes = [one.probability(difference, noise=noise) for one in panel]
     return math.fsum(votes) / len(votes)
@@ -106,8 +139,21 @@ def majority_probability(probability: float, votes: int) -> tuple[float, float]:
     Args:
         probability: Of a single vote for ``a``.
         votes: How many votes are cast, at least 1.
+
+    Raises:
+        ConfigError: A number out of range (code ``annotator_value``).
     """
+    if votes < 1 or not 0.0 <= probability <= 1.0:
+        raise ConfigError(
+            f"at least 1 vote with a probability in [0, 1], not {votes} with {probability}",
+            code="annotator_value",
+        )
+    if probability in (0.0, 1.0):
+        return float(probability), 0.0
     counts = np.arange(votes + 1)
-    ways = np.array([math.comb(votes, int(k)) for k in counts], dtype=np.float64)
-    masses = ways * probability**counts * (1.0 - probability) ** (votes - counts)
+    # In logarithms, as the ways to cast a thousand votes are more than a float can count.
+    factorials = np.array([math.lgamma(count + 1.0) for count in range(votes + 1)])
+    ways = factorials[-1] - factorials - factorials[::-1]
+    chances = counts * math.log(probability) + counts[::-1] * math.log1p(-probability)
+    masses = np.exp(ways + chances)
     return float(masses[2 * counts > votes].sum()), float(masses[2 * counts == votes].sum())

@@ -22,7 +22,7 @@ from librehps.data.hpdv3 import write_hpdv3
 from librehps.data.records import Comparison
 from librehps.data.synthetic.scene import Split
 from librehps.data.synthetic.world import SyntheticPair, SyntheticPicture, World
-from librehps.errors import ConfigError
+from librehps.errors import ConfigError, InputError
 from librehps.writing import write_lines
 
 __all__ = ["comparison_of", "read_truth", "truth_of", "write_split"]
@@ -54,8 +54,9 @@ def write_split(
         The comparisons, as they are in the file, in order.
 
     Raises:
-        ConfigError: No pairs (code ``world_value``), or the folder holds another world
-            (``world_other``).
+        ConfigError: No pairs, or no such split (code ``world_value``), or the folder holds another
+            world (``world_other``).
+        InputError: ``world.json`` cannot be read (``data_file``).
     """
     if count < 1:
         raise ConfigError(f"{count} pairs of {split}: at least 1", code="world_value")
@@ -127,9 +128,31 @@ def truth_of(pair: SyntheticPair) -> dict[str, Any]:
 
 
 def read_truth(path: Path) -> dict[str, dict[str, Any]]:
-    """Return what `write_split` wrote as ``<split>.truth.jsonl``, by key."""
-    with path.open(encoding="utf-8") as lines:
-        return {row["key"]: row for row in map(json.loads, lines)}
+    """Return what `write_split` wrote as ``<split>.truth.jsonl``, by key.
+
+    Raises:
+        InputError: The file cannot be read, or a line of it is no row with a key (code
+            ``data_file``).
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {error.strerror}", code="data_file", item=str(path)
+        ) from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            rows[row["key"]] = row
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise InputError(
+                f"line {number} is no row of a truth file, which is a JSON object with a key: "
+                f"{error!r:.200}",
+                code="data_file",
+                item=str(path),
+            ) from error
+    return rows
 
 
 def _claim(folder: Path, world: World) -> None:
@@ -146,7 +169,15 @@ def _claim(folder: Path, world: World) -> None:
     }
     if not mark.exists():
         write_lines(mark, [json.dumps(own) + "\n"])
-    found = json.loads(mark.read_text("utf-8"))
+    try:
+        found = json.loads(mark.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"is damaged, so that nobody knows which world lies beside it ({error}): name another "
+            "folder",
+            code="data_file",
+            item=str(mark),
+        ) from error
     if found != own:
         raise ConfigError(
             f"{folder} holds the world {found}, not {own}: name another folder",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import fsum, inf
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from librehps.data.synthetic.render import render
 from librehps.data.synthetic.scene import MAX_OBJECTS, SPLITS, Scene, Split, sample_scene, split_of
 from librehps.data.synthetic.wording import describe
 from librehps.errors import ConfigError
+from librehps.registry import nearest
 
 __all__ = ["AXES", "SyntheticPair", "SyntheticPicture", "World"]
 
@@ -116,8 +118,9 @@ class World:
 
     Raises:
         ConfigError: A negative seed, too small a side, a strength that is not in (0, 1], no
-            object, clutter below 1, a share that is not above 0, or relations where no scene says
-            one (code ``world_value``); a fault that does not exist (``fault_value``).
+            object, clutter below 1, a share that is not above 0, shares whose sum is not finite, or
+            relations where no scene says one (code ``world_value``); a fault that does not exist
+            (``fault_value``); clutter that is too large for a float (``annotator_value``).
     """
 
     seed: int = 0
@@ -137,15 +140,20 @@ class World:
                 f"(0, 1], the most objects at least 1 and clutter at least 1: {self}",
                 code="world_value",
             )
+        # No pair is then refused for its noise after others have been written.
+        noise_of(MAX_OBJECTS, clutter=self.clutter)
         self._check_shares()
 
     def _check_shares(self) -> None:
         if self.fault_shares is None:
             return
         kinds = {Fault(kind).kind for kind in self.fault_shares}
-        if not kinds or not all(0.0 < share < inf for share in self.fault_shares.values()):
+        shares = list(self.fault_shares.values())
+        numbers = all(isinstance(share, Real) and share > 0.0 for share in shares)
+        if not kinds or not numbers or not sum(shares) < inf:
             raise ConfigError(
-                f"shares of faults are above 0, and there is at least one: {self.fault_shares}",
+                "shares of faults are numbers above 0 with a finite sum, and there is at least "
+                f"one: {self.fault_shares}",
                 code="world_value",
             )
         if "relation" in kinds:
@@ -159,7 +167,12 @@ class World:
             )
 
     def name(self, split: Split) -> str:
-        """Return what the pairs of a split are called, in keys and file names."""
+        """Return what the pairs of a split are called, in keys and file names.
+
+        Raises:
+            ConfigError: There is no such split (code ``world_value``).
+        """
+        _check_split(split)
         return f"{split}_held_out" if self.held_out else split
 
     def pairs(self, split: Split, count: int, *, start: int = 0) -> Iterator[SyntheticPair]:
@@ -185,8 +198,12 @@ class World:
             shared: See `SyntheticPair`; drawn along with the rest if ``None``.
 
         Raises:
-            ConfigError: No scene of this world can have that fault (code ``world_value``).
+            ConfigError: There is no such split, the number is negative, or no scene of this world
+                can have that fault (code ``world_value``).
         """
+        _check_split(split)
+        if number < 0:
+            raise ConfigError(f"pairs have numbers from 0, not {number}", code="world_value")
         if fault is not None and fault.kind == "relation":
             self._check_relation()
         rng = np.random.default_rng([self.seed, SPLITS.index(split), number])
@@ -310,6 +327,13 @@ class World:
             num_votes=num_votes,
             probabilities=probabilities,
             noise=noise_of(scene.num_objects, clutter=self.clutter),
+        )
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ConfigError(
+            f"there is no split {split!r:.100}{nearest(split, SPLITS)}", code="world_value"
         )
 
 

@@ -72,6 +72,35 @@ def test_majorities_are_counted_right(votes: int, probability: float) -> None:
         assert won == pytest.approx(probability)
 
 
+def test_majorities_of_thousands_are_counted_too() -> None:
+    won, tied = majority_probability(0.5, 2000)
+    assert tied == pytest.approx(math.comb(2000, 1000) / 2**2000, rel=1e-10)
+    assert 2 * won + tied == pytest.approx(1.0, abs=1e-11)
+    assert majority_probability(0.9, 20_001) == pytest.approx((1.0, 0.0), abs=1e-9)
+
+
+def test_whoever_sees_nothing_votes_at_random() -> None:
+    for difference in (math.inf, -math.inf, 1e308):
+        assert Annotator(reliability=0.0, lapse=0.1).probability(difference) == 0.5
+    assert Annotator(reliability=1.0, lapse=0.1).probability(math.inf) == pytest.approx(0.95)
+
+
+def test_what_nobody_can_judge_is_refused() -> None:
+    for ask in (
+        lambda: vote_probability(1.0, panel=[]),
+        lambda: vote_probability(1.0, num_objects=0),
+        lambda: vote_probability(1.0, num_objects=1000),
+        lambda: noise_of(2, clutter=0.5),
+        lambda: PANEL[0].probability(math.nan),
+        lambda: PANEL[0].probability(1.0, noise=0.0),
+        lambda: majority_probability(0.5, 0),
+        lambda: majority_probability(1.5, 3),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            ask()
+        assert caught.value.code == "annotator_value"
+
+
 def test_habits_out_of_range_are_refused() -> None:
     for reliability, lapse in ((-1.0, 0.0), (math.inf, 0.0), (1.0, 1.5), (math.nan, 0.0)):
         with pytest.raises(ConfigError, match="reliability"):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+from inspect import unwrap
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from PIL import Image
 from librehps.data.hpdv3 import read_hpdv3
 from librehps.data.synthetic.files import read_truth, write_split
 from librehps.data.synthetic.world import World
-from librehps.errors import ConfigError
+from librehps.errors import ConfigError, InputError
 
 WORLD = World(seed=2, side=48)
 
@@ -59,3 +61,34 @@ def test_another_world_is_not_written_over(tmp_path: Path) -> None:
     assert caught.value.code == "world_other"
     with pytest.raises(ConfigError, match="at least 1"):
         write_split(tmp_path, WORLD, "train", 0)
+
+
+@pytest.mark.parametrize("damage", [b"{", b"\xff", 100_000 * b"["], ids=["json", "text", "deep"])
+def test_a_damaged_mark_is_named_and_nothing_is_written_over(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "world.json").write_bytes(damage)
+    with pytest.raises(InputError, match="is damaged") as caught:
+        write_split(tmp_path, WORLD, "train", 1)
+    assert (caught.value.code, caught.value.item) == ("data_file", str(tmp_path / "world.json"))
+    assert (tmp_path / "world.json").read_bytes() == damage
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"\xff", b"[]", b"3", b"{}", b'{"key": []}', 100_000 * b"["]
+)
+def test_a_damaged_truth_is_named_with_its_line(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "train.truth.jsonl"
+    path.write_bytes(b'{"key": "a"}\n' + line + b"\n")
+    with pytest.raises(InputError, match="line 2 is no row") as caught:
+        read_truth(path)
+    assert (caught.value.code, caught.value.item) == ("data_file", str(path))
+    with pytest.raises(InputError, match="cannot be read"):
+        read_truth(tmp_path / "none.jsonl")
+
+
+def test_a_folder_is_not_claimed_for_a_split_that_does_not_exist(tmp_path: Path) -> None:
+    # Types are checked in tests only; `World.name` is the first that is asked.
+    world = Mock(spec=World, wraps=WORLD)
+    world.name = unwrap(World.name).__get__(WORLD)
+    with pytest.raises(ConfigError, match="did you mean 'train'"):
+        unwrap(write_split)(tmp_path, world, "tran", 1)
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from inspect import unwrap
+
 import numpy as np
 import pytest
 
@@ -170,6 +172,32 @@ def test_what_makes_no_sense_is_refused() -> None:
     assert World(most_objects=1, placed=True).pair("train", 0, fault=Fault("relation"))
     with pytest.raises(ConfigError, match="unknown fault 'form'"):
         World(fault_shares={"form": 1.0})
-    for shares in ({}, {"shape": 0.0}, {"shape": float("inf")}, {"shape": float("nan")}):
+    for shares in (
+        {},
+        {"shape": 0.0},
+        {"shape": float("inf")},
+        {"shape": float("nan")},
+        {"shape": 1e308, "colour": 1e308},
+    ):
         with pytest.raises(ConfigError, match="above 0"):
             World(fault_shares=shares)
+    with pytest.raises(ConfigError, match="above 0"):
+        # Types are checked in tests only.
+        unwrap(World.__init__)(object.__new__(World), fault_shares={"shape": "1"})
+
+
+def test_a_pair_that_no_split_has_is_refused() -> None:
+    with pytest.raises(ConfigError, match="numbers from 0") as caught:
+        World().pair("train", -1)
+    assert caught.value.code == "world_value"
+    # Types are checked in tests only.
+    for ask in (unwrap(World.name), lambda *given: unwrap(World.pair)(*given, 1)):
+        with pytest.raises(ConfigError, match="'tran'; did you mean 'train'") as caught:
+            ask(World(), "tran")
+        assert caught.value.code == "world_value"
+
+
+def test_noise_that_no_float_can_say_is_refused_before_a_pair_is_drawn() -> None:
+    with pytest.raises(ConfigError, match="noisier") as caught:
+        World(clutter=1e200)
+    assert caught.value.code == "annotator_value"
