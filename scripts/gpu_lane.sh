@@ -2,7 +2,7 @@
 # The GPU lane, whole, in one call under nine minutes: correctness first, then timing.
 # Runs on a bare CUDA machine with torch, triton, pytest, pytest-timeout and hypothesis, and with what
 # librehps imports; installs nothing and needs no network. Kernels are compiled on as many cores as
-# there are, up to 8, where pytest-xdist is at hand.
+# there are, up to 16, where pytest-xdist is at hand.
 # Results go to $OUT where it is set, else to benchmarks/results/.
 # DEVICE=cpu rehearses the lane without a GPU: the same steps, small shapes, results thrown away.
 set -euo pipefail
@@ -52,7 +52,7 @@ for module in pytest pytest_timeout hypothesis; do
 done
 mkdir -p "$RESULTS"
 CORES=()
-if has xdist; then CORES=(--numprocesses logical --maxprocesses 8 --dist worksteal); fi
+if has xdist; then CORES=(--numprocesses logical --maxprocesses 16 --dist worksteal); fi
 
 step "what is here"
 "$PYTHON" -m librehps --version

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -180,6 +181,7 @@ def read_report(path: Path) -> Report:
     try:
         roofs = [_build(Roof, item) for item in found["roofs"]]
         rows = [_build(Row, item) for item in found["rows"]]
+        _check_times(rows)
         if not isinstance(found["machine"], dict):
             raise TypeError("machine is no object")
     except (KeyError, TypeError) as error:
@@ -208,11 +210,27 @@ def _build(kind: type[Any], item: Any) -> Any:
         allowed = tuple(plain for word in words for plain in _PLAIN.get(word, (str,)))
         if not isinstance(value, allowed) or isinstance(value, bool):
             raise TypeError(f"{each.name} is {value!r:.60}")
+        if isinstance(value, int | float) and not abs(value) <= sys.float_info.max:
+            raise TypeError(f"{each.name} is no finite number")
         if isinstance(value, list) and not all(
             type(length) is int and length > 0 for length in cast("list[Any]", value)
         ):
             raise TypeError(f"{each.name} holds no lengths")
     return kind(**values)
+
+
+def _check_times(rows: list[Row]) -> None:
+    """Raise unless every row is there once, and what took time took more than none."""
+    seen: set[tuple[object, ...]] = set()
+    for row in rows:
+        key = (*row.shape, row.implementation)
+        if key in seen:
+            raise TypeError(f"{row.implementation} of {row.op} is there twice at one shape")
+        seen.add(key)
+        for name in ("median_ms", "best_ms", "worst_ms", "roof_ms"):
+            value = getattr(row, name)
+            if value is not None and not value > 0.0:
+                raise TypeError(f"{name} is {value!r}")
 
 
 def _refused(path: Path, sentence: str) -> InputError:

@@ -88,12 +88,19 @@ def shapes_of(
     return found
 
 
-def run_plan(plan: Plan, *, advance: Callable[[int], None] = ignore) -> Report:
+def run_plan(
+    plan: Plan,
+    *,
+    advance: Callable[[int], None] = ignore,
+    keep: Callable[[Report], None] | None = None,
+) -> Report:
     """Measure everything that a plan asks for.
 
     Args:
         plan: What.
         advance: Called with 1 after each row.
+        keep: Called after each op with all that was measured so far: on a machine that is lent, a
+            run may end before its end.
     """
     described = machine(plan.device)
     dtypes = dict.fromkeys(shape.dtype for shape in plan.shapes)
@@ -116,6 +123,8 @@ def run_plan(plan: Plan, *, advance: Callable[[int], None] = ignore) -> Report:
                         row = _measure(plan, run, shape, row, roofs[shape.dtype])
                     rows.append(row)
                     advance(1)
+        if keep is not None:
+            keep(Report(described, list(roofs.values()), list(rows)))
     return Report(described, list(roofs.values()), rows)
 
 

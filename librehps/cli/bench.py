@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,9 +112,10 @@ def ops(
         with_peers=peers,
     )
     with progress_bar("measuring", len(plan), shown=sys.stderr.isatty()) as advance:
-        report = run_plan(plan, advance=advance)
+        report = run_plan(
+            plan, advance=advance, keep=None if out is None else partial(write_report, out)
+        )
     if out is not None:
-        write_report(out, report)
         note(f"rows: {out}")
     if plot is not None:
         write_plot(plot, {"": report})

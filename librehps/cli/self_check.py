@@ -21,6 +21,8 @@ from torch import Tensor
 from librehps.cli.fresh import Fresh
 from librehps.errors import LibreHPSError
 from librehps.inputs.batch import Batch
+from librehps.kernels.add_rms_norm import add_rms_norm
+from librehps.kernels.add_rms_norm.reference import add_rms_norm_reference
 from librehps.kernels.attention import attention
 from librehps.kernels.attention.reference import attention_reference
 from librehps.kernels.causal_conv1d import causal_conv1d
@@ -226,6 +228,11 @@ def _rms_norm(op: Callable[..., Any], place: Place) -> tuple[Tensor, ...]:
     return (op(place(_random(_T, 48, seed=11)), place(_random(48, seed=12)), eps=1e-6),)
 
 
+def _add_rms_norm(op: Callable[..., Any], place: Place) -> tuple[Tensor, ...]:
+    x, residual, weight = _random(_T, 48, seed=30), _random(_T, 48, seed=31), _random(48, seed=32)
+    return op(place(x), place(residual), place(weight), eps=1e-6)
+
+
 def _gated_rms_norm(op: Callable[..., Any], place: Place) -> tuple[Tensor, ...]:
     x, gate, weight = _random(_T, 48, seed=13), _random(_T, 48, seed=14), _random(48, seed=15)
     return (op(place(x), place(gate), place(weight), eps=1e-6),)
@@ -247,6 +254,7 @@ OPS: dict[str, tuple[Case, Callable[..., Any], Callable[..., Any]]] = {
     "causal_conv1d": (_conv, causal_conv1d, causal_conv1d_reference),
     "attention": (_attention, attention, attention_reference),
     "rms_norm": (_rms_norm, rms_norm, rms_norm_reference),
+    "add_rms_norm": (_add_rms_norm, add_rms_norm, add_rms_norm_reference),
     "gated_rms_norm": (_gated_rms_norm, gated_rms_norm, gated_rms_norm_reference),
     "rotary": (_rotary, rotary, rotary_reference),
     "swiglu": (_swiglu, swiglu, swiglu_reference),

@@ -95,6 +95,24 @@ def test_a_row_with_a_value_of_another_kind_is_refused(
         read_report(path)
 
 
+@pytest.mark.parametrize("name", ["median_ms", "best_ms", "roof_ms"])
+@pytest.mark.parametrize("value", [-1.0, 0.0, 10**400, float("nan"), float("inf")], ids=str)
+def test_a_time_that_cannot_have_been_is_refused(name: str, value: Any, tmp_path: Path) -> None:
+    document = report(row()).to_dict()
+    document["rows"][0][name] = value
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=f"not understood: {name}"):
+        read_report(path)
+
+
+def test_a_row_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report(row(), row()).to_dict()))
+    with pytest.raises(InputError, match="is there twice"):
+        read_report(path)
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("bench") / "report.json"

@@ -11,6 +11,7 @@ import torch
 from librehps.bench import run as run_module
 from librehps.bench.cases import OPS, Op, Shape
 from librehps.bench.peers import Peer
+from librehps.bench.report import Report
 from librehps.bench.roofline import Roof
 from librehps.bench.run import Plan, run_plan, shapes_of
 from librehps.bench.timing import Timing
@@ -55,6 +56,17 @@ def test_each_row_has_its_work_its_time_and_its_memory() -> None:
     assert 4 * elements <= forward.peak_bytes < both.peak_bytes
     assert forward.error is not None
     assert forward.error < 1e-6
+
+
+def test_what_was_measured_is_kept_after_each_op() -> None:
+    kept: list[Report] = []
+    report = run_plan(Plan(["swiglu", "rms_norm"], [SHAPE], CPU), keep=kept.append)
+    assert [{one.op for one in part.rows} for part in kept] == [
+        {"swiglu"},
+        {"swiglu", "rms_norm"},
+    ]
+    assert kept[-1] == report
+    assert len(kept[0].rows) < len(report.rows)
 
 
 def test_what_cannot_run_here_says_why() -> None:

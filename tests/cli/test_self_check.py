@@ -9,6 +9,7 @@ import torch
 
 from librehps.cli import self_check
 from librehps.cli.self_check import OPS, check_backbone, check_op, relative_difference
+from librehps.kernels.backend import TRITON_OPS
 
 CPU = torch.device("cpu")
 
@@ -33,6 +34,10 @@ def test_an_op_that_is_slightly_wrong_fails(name: str, monkeypatch: pytest.Monke
     check = check_op(name, CPU)
     assert check.verdict == "failed"
     assert check.shown_difference == "1.0e-04"
+
+
+def test_no_op_is_left_out() -> None:
+    assert set(OPS) == {*TRITON_OPS, "attention"}
 
 
 def test_an_op_that_breaks_fails_with_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
