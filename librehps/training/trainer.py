@@ -16,7 +16,7 @@ import torch
 
 from librehps.data.hpdv3 import HPDv3, read_hpdv3
 from librehps.data.loader import BadPair, PairBatch, PairLoader, Position
-from librehps.errors import CheckpointError, InputError
+from librehps.errors import CheckpointError, InputError, LibreHPSError
 from librehps.hub import find_checkpoint
 from librehps.inputs.processor import Processor
 from librehps.processing import load_processor
@@ -277,7 +277,7 @@ class _Run:
         """Measure; where that fails, keep what was learned before saying so."""
         try:
             return self._measure()
-        except Exception:
+        except (LibreHPSError, OSError, RuntimeError):
             # Several processes would have to come here together to save.
             if self.accelerator.num_processes == 1:
                 self._save()
