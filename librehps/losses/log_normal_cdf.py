@@ -39,15 +39,19 @@ def mills_inverse(x: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     return _MillsInverse.apply(x)
 
 
-class _LogNdtr(torch.autograd.Function):
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return torch.special.log_ndtr(x)
+class _Elementwise(torch.autograd.Function):
+    """Keeps what it was given, for both directions of differentiation."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs)
+
+
+class _LogNdtr(_Elementwise):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return torch.special.log_ndtr(x)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None], *args: Tensor) -> tuple[Tensor, int | None]:
@@ -64,15 +68,10 @@ class _LogNdtr(torch.autograd.Function):
         return grad_inputs[0] * mills_inverse(x)
 
 
-class _MillsInverse(torch.autograd.Function):
+class _MillsInverse(_Elementwise):
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         return math.sqrt(2.0 / math.pi) / torch.special.erfcx(-x / math.sqrt(2.0))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None], *args: Tensor) -> tuple[Tensor, int | None]:

@@ -32,18 +32,33 @@ from librehps.training.sharding import cut_like, whole, whole_state
 
 __all__ = [
     "Progress",
+    "check_recipe",
     "comparisons_digest",
     "fingerprint",
     "inputs_digest",
     "latest_snapshot",
     "read_snapshot",
-    "recipe_changes",
     "write_snapshot",
     "write_tensors",
 ]
 
 _NAME = re.compile(r"step-(\d{8})")
 _FORMAT = 1
+# What a run is not gone on with over, and the code of the error.
+_OTHER_INPUTS = (
+    "over a start with another template, tokenizer, pixel budget or pooling: put back the "
+    "checkpoint",
+    "snapshot_start",
+)
+_OTHER_DATA = (
+    "with other comparisons, in which its place means nothing: put back the files",
+    "snapshot_data",
+)
+_OTHER_WEIGHTS = (
+    "over a start with other weights, of which it holds only those that learn: put back the "
+    "checkpoint",
+    "snapshot_start",
+)
 
 
 @dataclass(frozen=True)
@@ -170,7 +185,7 @@ def read_snapshot(
         state = json.loads((place / "state.json").read_text("utf-8"))
         weights = load_file(place / "model.safetensors")
         tensors = load_file(place / "optimizer.safetensors")
-        changed = recipe_changes(state["recipe"], recipe)
+        then = dict(state["recipe"])
         numbers, told, shared_by = state["numbers"], state["progress"], state.get("processes", 1)
         bad = tuple(BadPair(**one) for one in told["bad"])
         # An earlier version wrote no snapshot before what was due had been measured.
@@ -180,13 +195,7 @@ def read_snapshot(
         raise CheckpointError(
             f"cannot be read: {error}{_without(place)}", code="snapshot_damaged", item=str(place)
         ) from error
-    if changed:
-        raise CheckpointError(
-            f"was made by a recipe with another {', '.join(changed)}: resume with that recipe, or "
-            "start in a new folder",
-            code="snapshot_recipe",
-            item=str(place),
-        )
+    check_recipe(then, recipe, item=str(place))
     if shared_by != processes:
         # Each takes its share of a step: with others, the steps would be of other sizes.
         raise CheckpointError(
@@ -194,28 +203,18 @@ def read_snapshot(
             code="snapshot_processes",
             item=str(place),
         )
-    # An earlier version did not look at these three.
-    if state.get("inputs", inputs) != inputs:
-        raise CheckpointError(
-            "was made over a start with another template, tokenizer, pixel budget or pooling: put "
-            "back the checkpoint that the run began with, or start in a new folder",
-            code="snapshot_start",
-            item=str(place),
-        )
-    if state.get("data", data) != data:
-        raise CheckpointError(
-            "was made with other comparisons, in which its place means nothing: put back the files "
-            "that the run began with, or start in a new folder",
-            code="snapshot_data",
-            item=str(place),
-        )
-    if state.get("frozen", frozen) != frozen:
-        raise CheckpointError(
-            "was made over a start with other weights, of which it holds only those that learn: "
-            "put back the checkpoint that the run began with, or start in a new folder",
-            code="snapshot_start",
-            item=str(place),
-        )
+    for name, now, other, code in (
+        ("inputs", inputs, *_OTHER_INPUTS),
+        ("data", data, *_OTHER_DATA),
+        ("frozen", frozen, *_OTHER_WEIGHTS),
+    ):
+        # An earlier version did not look at these three.
+        if state.get(name, now) != now:
+            raise CheckpointError(
+                f"was made {other} that the run began with, or start in a new folder",
+                code=code,
+                item=str(place),
+            )
     try:
         now_there = model.state_dict()
         weights = {name: cut_like(one, now_there[name]) for name, one in weights.items()}
@@ -278,10 +277,26 @@ def inputs_digest(processor: Processor, model: PreferenceModel) -> str:
     return sha256(f"{json.dumps(said, sort_keys=True)}{tokenizer}".encode()).hexdigest()
 
 
-def recipe_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return the names of what differs between two recipes as JSON data."""
+def check_recipe(then: Mapping[str, Any], now: Mapping[str, Any], *, item: str) -> None:
+    """Refuse to go on with a run by another recipe than it was begun with.
+
+    Args:
+        then: The recipe as JSON data, as it was written.
+        now: The same, as it is.
+        item: What has the first.
+
+    Raises:
+        CheckpointError: They differ (code ``snapshot_recipe``).
+    """
     before, after = _said(then), _said(json.loads(json.dumps(now)))
-    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    if changed:
+        raise CheckpointError(
+            f"was made by a recipe with another {', '.join(changed)}: resume with that recipe, or "
+            "start in a new folder",
+            code="snapshot_recipe",
+            item=item,
+        )
 
 
 def write_tensors(

@@ -30,10 +30,10 @@ from librehps.training.processes import gather, mean, open_processes
 from librehps.training.recipe import Recipe
 from librehps.training.snapshot import (
     Progress,
+    check_recipe,
     comparisons_digest,
     inputs_digest,
     read_snapshot,
-    recipe_changes,
     write_snapshot,
 )
 from librehps.writing import write_lines
@@ -116,18 +116,12 @@ def train(
 def _check_recipe(path: Path, recipe: Recipe) -> None:
     """Refuse to go on with a run that has no snapshot yet by another recipe."""
     try:
-        changed = recipe_changes(json.loads(path.read_bytes()), recipe.to_dict())
-    except (ValueError, AttributeError) as error:
+        then = dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
         raise CheckpointError(
             f"cannot be read: {error}", code="snapshot_damaged", item=str(path)
         ) from error
-    if changed:
-        raise CheckpointError(
-            f"is a recipe with another {', '.join(changed)}: resume with that recipe, or start in "
-            "a new folder",
-            code="snapshot_recipe",
-            item=str(path),
-        )
+    check_recipe(then, recipe.to_dict(), item=str(path))
 
 
 def _distinct(bad: Sequence[BadPair]) -> int:
