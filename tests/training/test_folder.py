@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
+from torch import Tensor
 
 from librehps.errors import CheckpointError, ConfigError, InputError
 from librehps.training import train
@@ -21,6 +22,10 @@ from librehps.training.journal import read_journal
 from librehps.training.recipe import Recipe, read_recipe
 
 Make = Callable[..., Recipe]
+
+
+def weights(run: Path) -> dict[str, Tensor]:
+    return load_file(run / "last" / "model.safetensors")
 
 
 @pytest.fixture
@@ -75,6 +80,23 @@ def test_what_a_kill_left_is_taken_away_and_stands_in_nobodys_way(tmp_path: Path
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
+def test_what_cannot_be_resumed_is_refused(tmp_path: Path, recipe: Make) -> None:
+    short = recipe("run.steps=2", "data.validation=null")
+    with pytest.raises(ConfigError, match="no run to resume"):
+        train(short, tmp_path / "nothing", resume=True, device="cpu")
+    train(short, tmp_path / "run", device="cpu")
+    longer = recipe("run.steps=3", "data.validation=null")
+    with pytest.raises(CheckpointError, match="another run"):
+        train(longer, tmp_path / "run", resume=True, device="cpu")
+    before = weights(tmp_path / "run")
+    # What writing leaves behind where it is killed goes with the next try.
+    for name in (".best.0a1b2c3d.tmp", ".last.0a1b2c3d.tmp", "snapshots/.step-00000009.part"):
+        (tmp_path / "run" / name).mkdir()
+    assert train(short, tmp_path / "run", resume=True, device="cpu").steps == 2
+    assert all(before[k].equal(tensor) for k, tensor in weights(tmp_path / "run").items())
+    assert not [path for path in (tmp_path / "run").rglob(".*") if path.is_dir()]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="there are no such locks")
 def test_a_folder_is_held_by_one_process_and_free_when_that_is_gone(tmp_path: Path) -> None:
     code = (
@@ -124,7 +146,7 @@ def test_a_disk_that_is_full_loses_nothing_that_was_saved(
     assert caught.value.code == "out_unwritable"
     assert "step-00000004 is safe: resume" in str(caught.value)
     train(short, tmp_path / "run", resume=True, device="cpu")
-    one, two = (load_file(tmp_path / n / "last" / "model.safetensors") for n in ("whole", "run"))
+    one, two = (weights(tmp_path / name) for name in ("whole", "run"))
     assert all(one[name].equal(two[name]) for name in one)
 
 

@@ -340,23 +340,6 @@ def test_a_loss_that_needs_a_sigma_refuses_heads_without_before_data_is_read(
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_what_cannot_be_resumed_is_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
-    short = recipe(tmp_path, settings, "run.steps=2", "data.validation=null")
-    with pytest.raises(ConfigError, match="no run to resume"):
-        train(short, tmp_path / "nothing", resume=True, device="cpu")
-    train(short, tmp_path / "run", device="cpu")
-    longer = recipe(tmp_path, settings, "run.steps=3", "data.validation=null")
-    with pytest.raises(CheckpointError, match="another run"):
-        train(longer, tmp_path / "run", resume=True, device="cpu")
-    before = weights(tmp_path / "run")
-    # What writing leaves behind where it is killed goes with the next try.
-    for name in (".best.0a1b2c3d.tmp", ".last.0a1b2c3d.tmp", "snapshots/.step-00000009.part"):
-        (tmp_path / "run" / name).mkdir()
-    assert train(short, tmp_path / "run", resume=True, device="cpu").steps == 2
-    assert all(before[k].equal(tensor) for k, tensor in weights(tmp_path / "run").items())
-    assert not [path for path in (tmp_path / "run").rglob(".*") if path.is_dir()]
-
-
 def test_a_run_is_not_resumed_over_other_comparisons(
     tmp_path: Path, settings: dict[str, Any], place: Path
 ) -> None:
