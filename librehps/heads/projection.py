@@ -24,21 +24,23 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 # Of all layers together, 4 GiB: a config that asks for more is damaged or hostile, and what the
-# allocator would say of it helps nobody.
-_MAX_WEIGHTS = 2**30
+# allocator would say of it helps nobody. Where shapes have no memory, as in loading, torch must be
+# able to count them, and what the file lacks is then named.
+_MAX_WEIGHTS, _MAX_COUNT = 2**30, 2**60
 
 
 def check_weights(widths: Sequence[int]) -> None:
     """Raise if layers from width to width have more weights than are built.
 
     Raises:
-        ConfigError: More than ``2**30`` of them (code ``head_size``).
+        ConfigError: More than ``2**30`` of them, on the meta device ``2**60`` (code ``head_size``).
     """
+    most = _MAX_COUNT if torch.get_default_device().type == "meta" else _MAX_WEIGHTS
     num_weights = sum(fan_in * fan_out for fan_in, fan_out in pairwise(widths))
-    if num_weights > _MAX_WEIGHTS:
+    if num_weights > most:
         raise ConfigError(
-            f"a head of the widths {list(widths)!r:.200} has more than {_MAX_WEIGHTS} weights, the "
-            "most that are built",
+            f"a head of the widths {list(widths)!r:.200} has more than {most} weights, the most "
+            "that are built",
             code="head_size",
         )
 
