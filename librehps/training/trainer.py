@@ -89,7 +89,8 @@ def train(
         recipe: All that decides how it goes.
         out: A new or empty folder, or with ``resume`` one of a run that was stopped.
         resume: Go on from the last snapshot, or from the beginning where there is none yet. On a
-            CPU the weights at the end are then, bit for bit, those of a run that was never stopped.
+            CPU, with as many threads, the weights at the end are then, bit for bit, those of a run
+            that was never stopped.
         device: Where to train; accelerate's choice if ``None``.
         progress: Show a bar on stderr.
 
