@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 from typing import Any
 
@@ -49,7 +50,7 @@ def check_eps(eps: Any) -> None:
     Raises:
         ConfigError: It is not (code ``eps``).
     """
-    if not isinstance(eps, int | float) or not 0.0 <= eps < float("inf"):
+    if not isinstance(eps, int | float) or not 0.0 <= eps <= sys.float_info.max:
         raise ConfigError(f"eps is {eps!r}; expected a finite number from 0", code="eps")
 
 

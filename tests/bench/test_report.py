@@ -71,6 +71,9 @@ def test_the_machine_says_what_one_must_know() -> None:
         {"machine": []},
         {"rows": [{"op": 5}]},
         {"roofs": [{"dtype": "float32", "bytes_per_second": "fast"}]},
+        {"roofs": [{"dtype": "float32", "bytes_per_second": 0.0, "operations_per_second": 1e9}]},
+        {"machine": {"load_average": [float("nan")]}},
+        {"machine": {"name": "\ud800"}},
     ],
     ids=str,
 )
@@ -96,7 +99,9 @@ def test_a_row_with_a_value_of_another_kind_is_refused(
 
 
 @pytest.mark.parametrize("name", ["median_ms", "best_ms", "roof_ms"])
-@pytest.mark.parametrize("value", [-1.0, 0.0, 10**400, float("nan"), float("inf")], ids=str)
+@pytest.mark.parametrize(
+    "value", [-1.0, 0.0, 5e-324, 1e300, 10**400, float("nan"), float("inf")], ids=str
+)
 def test_a_time_that_cannot_have_been_is_refused(name: str, value: Any, tmp_path: Path) -> None:
     document = report(row()).to_dict()
     document["rows"][0][name] = value

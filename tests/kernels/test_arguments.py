@@ -280,7 +280,7 @@ def test_what_is_no_tensor_is_refused_by_name(value: object) -> None:
         assert (caught.value.code, caught.value.item) == ("argument_dtype", "x")
 
 
-@pytest.mark.parametrize("eps", [None, "1e-6", -1.0, float("nan"), float("inf")], ids=str)
+@pytest.mark.parametrize("eps", [None, "1e-6", -1.0, float("nan"), float("inf"), 10**400], ids=str)
 def test_what_cannot_be_added_to_a_mean_of_squares_is_refused(eps: object) -> None:
     check_eps(0.0)
     check_eps(1e-6)

@@ -260,14 +260,11 @@ def test_softplus_keeps_the_digits_of_small_ones(triton_device: torch.device) ->
     launch(_softplus_kernel, (1,), x.to(triton_device), found, SIZE=1024)
     wide = x.double()
     wanted = (torch.logaddexp(wide, torch.zeros(()).double()), wide.sigmoid())
+    limit = torch.full_like(wide, 1e-6)
     if triton_device.type == "cuda":
-        # exp is a power of 2 there, and what multiplies its argument is rounded: the relative error
-        # grows with the argument. On a CPU it does not.
-        wanted = tuple(
-            torch.where(
-                (actual - expected).abs() <= 1.2e-7 * wide.abs() * expected, actual, expected
-            )
-            for actual, expected in zip(found.double().cpu(), wanted, strict=True)
-        )
+        # exp is a power of 2 there, and its argument is rounded once it is multiplied for that: the
+        # relative error grows with the argument. The interpreter's does not.
+        limit += 1.2e-7 * wide.abs()
     for actual, expected in zip(found.double().cpu(), wanted, strict=True):
-        torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-38, equal_nan=True)
+        near = (actual - expected).abs() <= limit * expected + 1e-38
+        assert (near | (actual == expected) | (actual.isnan() & expected.isnan())).all()

@@ -44,10 +44,10 @@ def attention(
 
     Query head ``h`` reads key/value head ``h // (H / G)``. ``causal`` is aligned at the end: the
     last query of a sequence sees its last key, so a sequence may have more keys than queries (a
-    cached prefix). The softmax computes in float32 (float64 if an argument is float64).
-    The result for a sequence does not depend on the other sequences, bit for bit on the CPU.
-    ``librehps doctor`` says what ``"auto"`` takes and why; where a package is missing that would be
-    faster, a warning says so once.
+    cached prefix); one with fewer is refused, but on a device ``"fa4"`` does not look. The softmax
+    computes in float32 (float64 if an argument is float64). The result for a sequence does not
+    depend on the other sequences, bit for bit on the CPU. ``librehps doctor`` says what ``"auto"``
+    takes and why; where a package is missing that would be faster, a warning says so once.
 
     Args:
         q: Queries of all sequences, packed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from librehps.kernels.arguments import compute_dtype
+from librehps.kernels.attention.prefixes import check_prefixes
 from librehps.typing import Float, Int, Tensor
 
 __all__ = ["attention_reference"]
@@ -23,6 +24,9 @@ def attention_reference(
     """Attend head by head within each sequence; see `librehps.kernels.attention`."""
     dtype = compute_dtype(q, k, v)
     group = q.shape[1] // k.shape[1]
+    if causal:
+        # On a device nobody has looked yet; the mean of no value is no number.
+        check_prefixes(cu_seqlens_q.diff().tolist(), cu_seqlens_k.diff().tolist())
     q_bounds: list[int] = cu_seqlens_q.tolist()
     k_bounds: list[int] = cu_seqlens_k.tolist()
     outputs: list[Tensor] = []

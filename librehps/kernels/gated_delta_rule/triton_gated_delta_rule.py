@@ -90,7 +90,9 @@ class _GatedDeltaRule(torch.autograd.Function):
             states=kept,
             every=SPAN // tile.tokens,
         )
-        ctx.save_for_backward(bounds, kept, *inputs)
+        # Not read again: by it a second derivative finds its way here, and is refused.
+        source = initial_state if ctx.needs_input_grad[2] else None
+        ctx.save_for_backward(source, bounds, kept, *inputs)
         ctx.options = options
         ctx.initial_dtype = None if initial_state is None else initial_state.dtype
         ctx.set_materialize_grads(False)
@@ -105,7 +107,7 @@ class _GatedDeltaRule(torch.autograd.Function):
 def _gradients(
     ctx: Any, grad_o: Tensor | None, grad_final: Tensor | None
 ) -> tuple[Tensor | None, ...]:
-    bounds, kept, *inputs = ctx.saved_tensors
+    _, bounds, kept, *inputs = ctx.saved_tensors
     tiles: Tiles = ctx.options.tiles
     pack = Pack(*inputs, normalize=ctx.options.normalize)
     grad_o = torch.zeros_like(pack.v) if grad_o is None else grad_o

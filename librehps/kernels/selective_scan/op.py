@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from math import inf
+from typing import Any, cast
 
 from librehps.errors import ConfigError, InputError
 from librehps.kernels.arguments import (
@@ -173,11 +176,7 @@ def check_arguments(
             code="argument_value",
             item="A",
         )
-    try:
-        low, high = map(float, dt_limit)
-    except (TypeError, ValueError):
-        low = high = float("nan")
-    if not 0 <= low < high:
+    if not _limits(dt_limit):
         raise ConfigError(
             f"dt_limit is {dt_limit!r}; expected two numbers, 0 <= smallest < largest",
             code="dt_limit",
@@ -186,3 +185,14 @@ def check_arguments(
         raise ConfigError(
             f"chunk_size is {chunk_size}; expected 16, 32, 64 or 128", code="chunk_size"
         )
+
+
+def _limits(value: Any) -> bool:
+    """Whether these are a smallest and a largest step; an infinite one stands for no limit."""
+    if not isinstance(value, tuple | list):
+        return False
+    numbers = cast("Sequence[Any]", value)
+    if len(numbers) != 2 or not all(isinstance(number, int | float) for number in numbers):
+        return False
+    low, high = numbers
+    return 0 <= low < high and (high <= sys.float_info.max or high == inf)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from librehps.errors import BackendError
+from librehps.errors import BackendError, InputError
 from librehps.kernels.attention.flash_attention_2 import attention_flash_2
 
 Install = Callable[..., list[dict[str, Any]]]
@@ -41,3 +41,21 @@ def test_what_it_cannot_take_is_an_error_that_says_so(
     with pytest.raises(BackendError, match="keys have 16, values 8"):
         attention_flash_2(**given, causal=True, scale=1.0)
     assert calls == []
+
+
+def test_fewer_keys_than_queries_are_refused_under_a_causal_mask(
+    install_flash: Install, ragged: Ragged
+) -> None:
+    calls = install_flash("fa2")
+    given = ragged(2, 2, 16, torch.float16)
+    queries = given["cu_seqlens_q"]
+    # As many keys in all, one of them from the second sequence in the first.
+    given |= {"k": torch.zeros_like(given["q"]), "v": torch.zeros_like(given["q"])}
+    given["cu_seqlens_k"] = queries + torch.zeros_like(queries).index_fill(0, torch.tensor([1]), 1)
+    short = int((given["cu_seqlens_k"].diff() < queries.diff()).nonzero()[0])
+    with pytest.raises(InputError, match=f"sequence {short} has fewer keys") as caught:
+        attention_flash_2(**given, causal=True, scale=1.0)
+    assert (caught.value.code, caught.value.item) == ("boundaries", "cu_seqlens_k")
+    assert calls == []
+    attention_flash_2(**given, causal=False, scale=1.0)
+    assert len(calls) == 1

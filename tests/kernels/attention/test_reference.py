@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from librehps.errors import InputError
 from librehps.kernels.attention.reference import attention_reference
 from librehps.testing.tolerances import TOLERANCES, relative_rms
 
@@ -79,3 +80,12 @@ def test_autocast_does_not_narrow_it() -> None:
     plain = attention_reference(q, k, v, **given)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(attention_reference(q, k, v, **given), plain)
+
+
+def test_fewer_keys_than_queries_are_refused_under_a_causal_mask() -> None:
+    """As on a device, whose boundaries the op does not read; without a value there is no mean."""
+    q, k = torch.zeros(3, 1, 4), torch.zeros(2, 1, 4)
+    given = {"cu_seqlens_q": torch.tensor([0, 3]), "cu_seqlens_k": torch.tensor([0, 2])}
+    with pytest.raises(InputError, match="sequence 0 has fewer keys"):
+        attention_reference(q, k, k, **given, causal=True, scale=1.0)
+    assert attention_reference(q, k, k, **given, causal=False, scale=1.0).isfinite().all()

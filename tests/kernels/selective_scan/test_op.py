@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import unwrap
 from math import inf, nan
 from typing import Any
 
@@ -113,6 +114,18 @@ def test_values_are_not_looked_at_where_that_would_wait_for_the_device() -> None
 def test_limits_that_make_no_sense_are_refused(limits: tuple[float, float]) -> None:
     with pytest.raises(ConfigError, match="dt_limit") as caught:
         check(dt_limit=limits)
+    assert caught.value.code == "dt_limit"
+
+
+@pytest.mark.parametrize(
+    "limits", [None, "12", ("0", "1"), (1.0,), (0.0, 1.0, 2.0), (0.0, 10**400), 5], ids=str
+)
+def test_what_is_no_pair_of_numbers_is_no_limit(limits: object) -> None:
+    given: dict[str, Any] = good() | {"chunk_size": 64, "dt_limit": limits}
+    first = [given.pop(name) for name in POSITIONAL]
+    # Without the checks of types that only the tests switch on.
+    with pytest.raises(ConfigError, match="dt_limit is") as caught:
+        unwrap(check_arguments)(*first, **given)
     assert caught.value.code == "dt_limit"
 
 
