@@ -99,8 +99,8 @@ def run_plan(
     Args:
         plan: What.
         advance: Called with 1 after each row.
-        keep: Called after each op with all that was measured so far: on a machine that is lent, a
-            run may end before its end.
+        keep: Called after each op with all that was measured so far, so that a run that is cut off
+            leaves something.
     """
     described = machine(plan.device)
     dtypes = dict.fromkeys(shape.dtype for shape in plan.shapes)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Generator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from librehps.model import PreferenceModel
 from librehps.training.adapters import merge_adapters, write_adapters
 from librehps.training.optimizers import part_of
 from librehps.typing import Tensor
+from librehps.writing import write_bytes
 
 __all__ = ["save_checkpoint", "without_weights"]
 
@@ -47,14 +50,12 @@ def save_checkpoint(
     Raises:
         CheckpointError: See `PreferenceModel.save_pretrained`.
     """
-    # What was fitted to the weights that stood here says nothing of these.
-    for fit in (folder / FILE_NAME, (folder / FILE_NAME).with_suffix(".png")):
-        fit.unlink(missing_ok=True)
     # A copy of its own, so that merged weights take memory no longer than they are needed.
     saved = without_weights(plain)
     saved.load_state_dict(merge_adapters(model, state), assign=True)
     saved.trained = True
-    saved.save_pretrained(folder, processor=processor)
+    with _fits_aside(folder):
+        saved.save_pretrained(folder, processor=processor)
     if any(part_of(name) == "adapters" for name in state):
         of_backbone = {
             name.removeprefix("model."): tensor
@@ -62,3 +63,19 @@ def save_checkpoint(
             if name.startswith("model.")
         }
         write_adapters(model.model, of_backbone, folder.with_name(f"{folder.name}-adapter"))
+
+
+@contextmanager
+def _fits_aside(folder: Path) -> Generator[None]:
+    """Take away what was fitted to the weights that stand here, and put it back if they stay."""
+    calibration = folder / FILE_NAME
+    fits = [path for path in (calibration, calibration.with_suffix(".png")) if path.is_file()]
+    kept = {path: path.read_bytes() for path in fits}
+    for path in kept:
+        path.unlink()
+    try:
+        yield
+    except BaseException:
+        for path, data in kept.items():
+            write_bytes(path, data)
+        raise

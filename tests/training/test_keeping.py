@@ -64,3 +64,7 @@ def test_a_calibration_of_the_weights_before_goes_with_them(place: Path, tmp_pat
         save_checkpoint(
             tmp_path / "best", model, model.state_dict(), plain=plain, processor=processor
         )
+    # Then the weights before stay, and with them what was fitted to them.
+    fits = {path.name for path in (tmp_path / "best").glob("calibration.*")}
+    assert fits == {"calibration.json", "calibration.png"}
+    assert (tmp_path / "best" / "calibration.json").read_text() == "of other weights"
